@@ -1,0 +1,46 @@
+# What people type. The build itself is CMake's (CMakePresets.json); each target here is one line of
+# it, so that nobody needs to remember that line.
+PREFIX ?= /usr/local
+DESTDIR ?=
+JOBS ?= $(shell nproc)
+PYTHON := /usr/bin/python3
+SOURCES = $(shell find src tests bench -name bad -prune -o \
+            \( -name '*.h' -o -name '*.hpp' -o -name '*.cpp' -o -name '*.c' \) -print)
+
+.DEFAULT_GOAL := libraries
+.PHONY: libraries demo test docs tidy install package format clean help
+
+libraries: build/release/CMakeCache.txt ## build/release/lib: libhakmem.so, libhakmem.a, hakmem.o
+	cmake --build --preset release --parallel $(JOBS) --target libraries
+
+# The libraries need no test framework: without it they still build. `make test` turns it on.
+build/release/CMakeCache.txt:
+	cmake --preset release -DHAKMEM_TESTS=OFF -DHAKMEM_BENCH=OFF
+
+demo: libraries ## real programs, on glibc and on HAKMEM
+	$(PYTHON) tools/demo.py --build build/release
+
+test: ## everything that is checked: gcc, clang, sanitizers, docs
+	@JOBS=$(JOBS) sh tools/check.sh
+
+docs: ## build/docs/html
+	$(PYTHON) docs/build.py
+
+tidy: ## the structure rules alone
+	$(PYTHON) tests/tidy --build build/release
+
+install: libraries ## into PREFIX (/usr/local) below DESTDIR
+	DESTDIR=$(DESTDIR) cmake --install build/release --prefix $(PREFIX)
+
+package: libraries ## build/release/hakmem_*.deb
+	cd build/release && cpack -G DEB
+
+format: ## lets clang-format rewrite the sources
+	clang-format-14 -i $(SOURCES)
+
+clean: ## removes build/
+	rm -rf build
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || \
+	    sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1   \2/p' Makefile

@@ -1,0 +1,38 @@
+/**
+ * @file lifecycle.hpp
+ * @box lifecycle — what happens to the allocator around the program
+ *
+ * malloc works before any constructor has run and after the last destructor. What this box adds
+ * must be registered with somebody: the hooks of fork and of thread exit, the report at the end,
+ * the signal that asks for one, the optional purge thread.
+ *
+ * **fork** copies one thread and all memory. The other threads vanish wherever they are, in the
+ * middle of a slow path too. So the thread that forks first takes every lock in rank order: no slow
+ * path is under way then, and slabs, lists and bitmaps are whole. Magazines need no lock and cannot
+ * be stopped; those of vanished threads are forgotten in the child, which loses at most the blocks
+ * that they held. Their heaps are parked.
+ *
+ * **Signals.** The report is written by the handler itself if the interrupted thread holds none of
+ * our locks, and otherwise as soon as it has given the last one back.
+ *
+ * @owns      the registrations
+ * @calls     abi/hakmem back/large back/meta_arena back/page_map back/purge back/shared_pool
+ *            base/attributes front/thread_heap middle/orphan_heaps os/clock os/environment
+ *            os/futex_lock os/raw_log os/thread_exit
+ * @threads   start() runs once, before main
+ * @invariant none
+ * @failure   what cannot be registered is missing; malloc works without it
+ * @cost      once a process
+ * @phase     introduced in 16
+ */
+#pragma once
+
+namespace hakmem::abi {
+
+/**
+ * Registers everything. A constructor; hakmem_api refers to it, so that a static link does not
+ * leave it out.
+ */
+void start();
+
+}  // namespace hakmem::abi

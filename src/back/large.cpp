@@ -1,0 +1,320 @@
+#include "back/large.hpp"
+
+#include <algorithm>
+#include <new>
+
+#include "back/meta_arena.hpp"
+#include "back/page_map.hpp"
+#include "back/shared_pool.hpp"
+#include "back/superslab.hpp"
+#include "base/attributes.hpp"
+#include "base/lock_rank.hpp"
+#include "base/size_class.hpp"
+#include "os/clock.hpp"
+#include "os/environment.hpp"
+#include "os/virtual_memory.hpp"
+
+namespace hakmem::back::large {
+
+namespace {
+
+// The record of an own mapping. The slab comes first, so that a pointer to one is a pointer to the
+// other.
+struct Mapping {
+    Slab slab;
+    Mapping* next;           // in the list of its state
+    Mapping* previous;       // in the list of its state
+    std::uint64_t freed_at;  // when it entered the cache
+};
+
+// A doubly linked list of mappings, newest first.
+struct MappingList {
+    Mapping* head = nullptr;
+
+    void add(Mapping* mapping) {
+        mapping->previous = nullptr;
+        mapping->next = head;
+        if (head != nullptr) head->previous = mapping;
+        head = mapping;
+    }
+    void remove(Mapping* mapping) {
+        (mapping->previous != nullptr ? mapping->previous->next : head) = mapping->next;
+        if (mapping->next != nullptr) mapping->next->previous = mapping->previous;
+    }
+};
+
+constinit os::FutexLock lock{base::LockRank::large};
+constinit MappingList used HAK_GUARDED_BY(lock);    // hold a live block
+constinit MappingList cached HAK_GUARDED_BY(lock);  // hold a freed one
+constinit MappingList unused HAK_GUARDED_BY(lock);  // records without a mapping
+constinit std::size_t cached_bytes HAK_GUARDED_BY(lock) = 0;
+
+constexpr page_map::Entry large_entry = page_map::Entry::of(0, base::ClassId::large);
+constexpr page_map::Entry free_entry = page_map::Entry::of(0, base::ClassId::free);
+constexpr page_map::Entry external_entry{0};
+
+Mapping* mapping_of(Slab& slab) { return reinterpret_cast<Mapping*>(&slab); }
+
+// Makes a record that of one large block.
+void set_extent(Slab& slab, char* start, std::size_t bytes, unsigned units) {
+    slab.start = start;
+    slab.block_bytes = bytes;
+    slab.reciprocal = 0;
+    slab.block_count = 1;
+    slab.class_id = base::ClassId::large;
+    slab.unit_count = static_cast<std::uint8_t>(units);
+}
+
+void* allocate_run(std::size_t bytes, std::size_t alignment, bool& zero) {
+    const auto alignment_units =
+        static_cast<unsigned>(std::max<std::size_t>(alignment / base::unit_bytes, 1));
+    const Run run = shared_pool::take(base::Units::covering(bytes), alignment_units,
+                                      shared_pool::Growth::allowed);
+    if (run.superslab == nullptr) return nullptr;
+    Slab& slab = superslab::describe(run);
+    set_extent(slab, run.start(), run.count.bytes(), run.count.value);
+    page_map::assign(slab.start, slab.block_bytes, large_entry, &slab);
+    zero = run.zero;
+    return slab.start;
+}
+
+// [cached]
+// Takes the smallest cached mapping that is large enough and not much too large.
+Mapping* take_cached(std::size_t bytes, std::size_t alignment) {
+    os::LockGuard guard(lock);
+    Mapping* best = nullptr;
+    for (Mapping* candidate = cached.head; candidate != nullptr; candidate = candidate->next) {
+        const std::size_t has = candidate->slab.block_bytes;
+        const bool fits = has >= bytes && has - has / 5 <= bytes &&
+                          reinterpret_cast<std::uintptr_t>(candidate->slab.start) % alignment == 0;
+        if (fits && (best == nullptr || has < best->slab.block_bytes)) best = candidate;
+    }
+    if (best == nullptr) return nullptr;
+    cached.remove(best);
+    cached_bytes -= best->slab.block_bytes;
+    used.add(best);
+    page_map::assign(best->slab.start, best->slab.block_bytes, large_entry, &best->slab);
+    return best;
+}
+// [/cached]
+
+Mapping* take_record() {
+    {
+        os::LockGuard guard(lock);
+        if (Mapping* const record = unused.head; record != nullptr) {
+            unused.remove(record);
+            return record;
+        }
+    }
+    void* const memory = meta_arena::allocate(sizeof(Mapping));
+    return memory != nullptr ? new (memory) Mapping{} : nullptr;
+}
+
+void put_record(Mapping* record) {
+    os::LockGuard guard(lock);
+    unused.add(record);
+}
+
+void* allocate_mapping(std::size_t bytes, std::size_t alignment, bool& zero) {
+    bytes = base::round_up(bytes, base::page_bytes);
+    if (Mapping* const mapping = take_cached(bytes, alignment); mapping != nullptr) {
+        zero = false;
+        return mapping->slab.start;
+    }
+    Mapping* const record = take_record();
+    if (record == nullptr) return nullptr;
+    char* const start = static_cast<char*>(os::map(bytes, alignment));
+    if (start == nullptr || !page_map::ensure(start, bytes)) {
+        if (start != nullptr) os::unmap(start, bytes);
+        put_record(record);
+        return nullptr;
+    }
+    set_extent(record->slab, start, bytes, 0);
+    os::LockGuard guard(lock);
+    used.add(record);
+    page_map::assign(start, bytes, large_entry, &record->slab);
+    zero = true;
+    return start;
+}
+
+// The mapping is in no list, and only its entries still speak of it.
+bool unmap(Mapping* mapping) {
+    Slab& slab = mapping->slab;
+    // The entries go first: once unmapped, the addresses may be somebody else's at once.
+    page_map::assign(slab.start, slab.block_bytes, external_entry, nullptr);
+    if (os::unmap(slab.start, slab.block_bytes)) {
+        put_record(mapping);
+        return true;
+    }
+    // Splitting a mapping in the kernel can fail. Its pages can be given back all the same.
+    os::purge(slab.start, slab.block_bytes);
+    page_map::assign(slab.start, slab.block_bytes, free_entry, nullptr);
+    os::LockGuard guard(lock);
+    mapping->freed_at = os::milliseconds();
+    cached.add(mapping);
+    cached_bytes += slab.block_bytes;
+    return false;
+}
+
+// Takes the oldest mapping that is due out of the cache.
+Mapping* take_due(std::uint64_t now, std::uint64_t age_ms, std::size_t bytes_max) {
+    os::LockGuard guard(lock);
+    Mapping* oldest = nullptr;
+    for (Mapping* mapping = cached.head; mapping != nullptr; mapping = mapping->next)
+        oldest = mapping;
+    if (oldest == nullptr) return nullptr;
+    const bool due = os::has_passed(now, oldest->freed_at, age_ms) || cached_bytes > bytes_max;
+    if (!due) return nullptr;
+    cached.remove(oldest);
+    cached_bytes -= oldest->slab.block_bytes;
+    return oldest;
+}
+
+std::size_t shrink_cache(std::uint64_t now, std::uint64_t age_ms, std::size_t bytes_max) {
+    std::size_t returned = 0;
+    while (Mapping* const mapping = take_due(now, age_ms, bytes_max)) {
+        returned += mapping->slab.block_bytes;
+        if (!unmap(mapping)) break;
+    }
+    return returned;
+}
+
+void* resize_run(Slab& slab, std::size_t bytes) {
+    if (bytes > run_bytes_max) return nullptr;
+    Run run = superslab::run_of(slab);
+    const base::Units wanted = base::Units::covering(bytes);
+    if (wanted < run.count) {
+        const Run tail{run.superslab, run.first + wanted.value,
+                       base::Units{run.count.value - wanted.value}, false};
+        page_map::assign(tail.start(), tail.count.bytes(), free_entry, nullptr);
+        set_extent(slab, slab.start, wanted.bytes(), wanted.value);
+        shared_pool::give_back(tail);
+        return slab.start;
+    }
+    if (!superslab::extend(run, wanted)) return nullptr;
+    set_extent(slab, slab.start, wanted.bytes(), wanted.value);
+    page_map::assign(slab.start, wanted.bytes(), large_entry, &slab);
+    return slab.start;
+}
+
+// [move]
+// Moves a mapping's pages to a longer reservation. The old entries go before the old addresses do.
+void* move_mapping(Slab& slab, std::size_t bytes) {
+    char* const target = static_cast<char*>(os::reserve(bytes, base::unit_bytes));
+    if (target == nullptr) return nullptr;
+    if (!page_map::ensure(target, bytes)) {
+        os::unmap(target, bytes);
+        return nullptr;
+    }
+    page_map::assign(slab.start, slab.block_bytes, external_entry, nullptr);
+    if (!os::move(slab.start, slab.block_bytes, target, bytes)) {
+        page_map::assign(slab.start, slab.block_bytes, large_entry, &slab);
+        os::unmap(target, bytes);
+        return nullptr;
+    }
+    slab.start = target;
+    slab.block_bytes = bytes;
+    page_map::assign(target, bytes, large_entry, &slab);
+    return target;
+}
+// [/move]
+
+// The lock is held during the system calls here, because the extent of a listed mapping changes.
+void* resize_mapping(Slab& slab, std::size_t bytes) {
+    if (bytes <= run_bytes_max && slab.block_bytes > run_bytes_max) return nullptr;
+    bytes = base::round_up(bytes, base::page_bytes);
+    os::LockGuard guard(lock);
+    const std::size_t old_bytes = slab.block_bytes;
+    if (bytes == old_bytes) return slab.start;
+    if (bytes < old_bytes) {
+        // A unit that the shorter mapping touches stays its own.
+        const std::size_t kept = base::Units::covering(bytes).bytes();
+        if (kept < old_bytes) {
+            page_map::assign(slab.start + kept, old_bytes - kept, external_entry, nullptr);
+        }
+        if (os::resize_in_place(slab.start, old_bytes, bytes)) {
+            slab.block_bytes = bytes;
+        } else {
+            page_map::assign(slab.start, old_bytes, large_entry, &slab);
+        }
+        return slab.start;
+    }
+    if (!os::resize_in_place(slab.start, old_bytes, bytes)) return move_mapping(slab, bytes);
+    if (!page_map::ensure(slab.start, bytes)) {
+        os::resize_in_place(slab.start, bytes, old_bytes);
+        return nullptr;
+    }
+    slab.block_bytes = bytes;
+    page_map::assign(slab.start, bytes, large_entry, &slab);
+    return slab.start;
+}
+
+}  // namespace
+
+void* allocate(std::size_t bytes, std::size_t alignment, bool& zero) {
+    if (bytes <= run_bytes_max && alignment <= run_bytes_max) {
+        if (void* const block = allocate_run(bytes, alignment, zero)) return block;
+        // Where there is no room for another superslab there may be some for this block alone.
+    }
+    return allocate_mapping(bytes, std::max(alignment, base::unit_bytes), zero);
+}
+
+// [release]
+void release(Slab& slab) {
+    if (slab.superslab != nullptr) {
+        page_map::assign(slab.start, slab.block_bytes, free_entry, nullptr);
+        shared_pool::give_back(superslab::run_of(slab));
+        return;
+    }
+    const std::uint64_t now = os::milliseconds();
+    Mapping* const mapping = mapping_of(slab);
+    {
+        os::LockGuard guard(lock);
+        page_map::assign(slab.start, slab.block_bytes, free_entry, nullptr);
+        used.remove(mapping);
+        cached.add(mapping);
+        cached_bytes += slab.block_bytes;
+        mapping->freed_at = now;
+    }
+    const std::uint64_t decay = os::options().decay;
+    shrink_cache(now, decay == 0 ? 0 : UINT64_MAX, os::options().large_cache);
+}
+// [/release]
+
+void* resize(Slab& slab, std::size_t bytes) {
+    return slab.superslab != nullptr ? resize_run(slab, bytes) : resize_mapping(slab, bytes);
+}
+
+std::size_t usable_bytes(std::size_t bytes) {
+    return bytes <= run_bytes_max ? base::Units::covering(bytes).bytes()
+                                  : base::round_up(bytes, base::page_bytes);
+}
+
+std::size_t trim_cache(std::uint64_t now, std::uint64_t age_ms) {
+    return shrink_cache(now, age_ms, SIZE_MAX);
+}
+
+void for_each_mapping(void (*visitor)(const MappingView& mapping, void* context), void* context) {
+    os::LockGuard guard(lock);
+    for (const Mapping* m = used.head; m != nullptr; m = m->next) {
+        visitor(MappingView{m->slab.start, m->slab.block_bytes, false}, context);
+    }
+    for (const Mapping* m = cached.head; m != nullptr; m = m->next) {
+        visitor(MappingView{m->slab.start, m->slab.block_bytes, true}, context);
+    }
+}
+
+const char* validate() {
+    os::LockGuard guard(lock);
+    std::size_t bytes = 0;
+    for (const Mapping* m = cached.head; m != nullptr; m = m->next) bytes += m->slab.block_bytes;
+    if (bytes != cached_bytes) return "large I1";
+    for (const Mapping* m = used.head; m != nullptr; m = m->next) {
+        if (page_map::slab_of(m->slab.start) != &m->slab) return "large I2";
+    }
+    return nullptr;
+}
+
+os::FutexLock& fork_lock() { return lock; }
+
+}  // namespace hakmem::back::large

@@ -1,0 +1,277 @@
+#include "back/shared_pool.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <new>
+
+#include "back/meta_arena.hpp"
+#include "back/page_map.hpp"
+#include "base/attributes.hpp"
+#include "base/bits.hpp"
+#include "base/lock_rank.hpp"
+#include "os/virtual_memory.hpp"
+
+namespace hakmem::back::shared_pool {
+
+namespace {
+
+constexpr std::size_t first_reservation_bytes = 64 * base::mebibyte;
+constexpr std::size_t reservation_bytes_max = base::gibibyte;
+// A search for a run of several units gives up after so many superslabs that have room but no such
+// run.
+constexpr unsigned run_attempts_max = 256;
+
+// The directory is a list of pages, so that it can grow without moving.
+constexpr std::uint32_t page_superslabs = 1024;
+constexpr std::uint32_t directory_pages_max = 8192;  // 32 TiB
+struct DirectoryPage {
+    std::atomic<Superslab*> superslabs[page_superslabs];
+    std::atomic<std::uint64_t> room[page_superslabs / base::word_bits];
+};
+
+constinit std::atomic<DirectoryPage*> directory[directory_pages_max] = {};
+constinit std::atomic<std::uint32_t> count_of_superslabs{0};
+constinit std::atomic<std::uint32_t> run_hint{0};  // superslab where the last run was found
+
+constinit os::FutexLock lock{base::LockRank::pool};
+constinit char* reservation_next HAK_GUARDED_BY(lock) = nullptr;
+constinit char* reservation_end HAK_GUARDED_BY(lock) = nullptr;
+constinit std::size_t reservation_bytes HAK_GUARDED_BY(lock) = first_reservation_bytes;
+constinit std::atomic<std::size_t> reserved{0};
+constinit bool refused HAK_GUARDED_BY(lock) = false;  // whether the kernel has refused space
+constinit std::atomic<std::size_t> memory_limit{0};   // of the process; 0 until asked
+constinit std::atomic<std::uint32_t> vacant{0};       // superslabs without memory
+
+DirectoryPage& page_of(std::uint32_t i) {
+    return *directory[i / page_superslabs].load(std::memory_order_acquire);
+}
+
+std::atomic<std::uint64_t>& room_word(std::uint32_t i) {
+    return page_of(i).room[i % page_superslabs / base::word_bits];
+}
+
+std::uint64_t room_bit(std::uint32_t i) { return std::uint64_t{1} << i % base::word_bits; }
+
+void note_room(std::uint32_t i) {
+    if ((room_word(i).load(std::memory_order_seq_cst) & room_bit(i)) == 0) {
+        room_word(i).fetch_or(room_bit(i), std::memory_order_seq_cst);
+    }
+}
+
+// [room]
+void note_full(const Superslab& superslab) {
+    room_word(superslab.index).fetch_and(~room_bit(superslab.index), std::memory_order_seq_cst);
+    if (superslab.taken.load(std::memory_order_seq_cst) != ~std::uint64_t{0}) {
+        note_room(superslab.index);
+    }
+}
+// [/room]
+
+// [search]
+// Stage 2: the superslabs from `begin` to `end` that may have room, lowest first.
+Run search(std::uint32_t begin, std::uint32_t end, base::Units count, unsigned alignment,
+           unsigned& attempts) {
+    for (std::uint32_t i = begin; i < end && attempts > 0;) {
+        const std::uint64_t room =
+            room_word(i).load(std::memory_order_relaxed) >> i % base::word_bits;
+        if (room == 0) {
+            i = (i / base::word_bits + 1) * base::word_bits;
+            continue;
+        }
+        i += base::lowest_bit(room);
+        if (i >= end) break;
+        Superslab& superslab = superslab_at(i);
+        if (const Run run = superslab::take(superslab, count, alignment); run.superslab) return run;
+        if (superslab.taken.load(std::memory_order_relaxed) == ~std::uint64_t{0}) {
+            note_full(superslab);
+        } else {
+            attempts--;
+        }
+        i++;
+    }
+    return {};
+}
+// [/search]
+
+Run take_existing(base::Units count, unsigned alignment) {
+    const std::uint32_t end = superslab_count();
+    unsigned attempts = run_attempts_max;
+    if (count.value == 1) return search(0, end, count, alignment, attempts);
+    const std::uint32_t hint = std::min(run_hint.load(std::memory_order_relaxed), end);
+    Run run = search(hint, end, count, alignment, attempts);
+    if (run.superslab == nullptr) run = search(0, hint, count, alignment, attempts);
+    if (run.superslab != nullptr) run_hint.store(run.superslab->index, std::memory_order_relaxed);
+    return run;
+}
+
+// Whether superslabs make up more than half of what the process may map.
+bool is_tight() {
+    const std::size_t superslabs = count_of_superslabs.load(std::memory_order_relaxed) -
+                                   vacant.load(std::memory_order_relaxed);
+    return superslabs * base::superslab_bytes > memory_limit.load(std::memory_order_relaxed) / 2;
+}
+
+// Address space for one superslab more. Reservations double, and shrink where the kernel refuses.
+bool ensure_reservation() HAK_REQUIRES(lock) {
+    if (reservation_next != reservation_end) return true;
+    if (memory_limit.load(std::memory_order_relaxed) == 0) {
+        memory_limit.store(os::memory_limit(), std::memory_order_relaxed);
+    }
+    for (std::size_t bytes = reservation_bytes; bytes >= base::superslab_bytes; bytes /= 2) {
+        void* const start = os::reserve(bytes, base::superslab_bytes);
+        if (start == nullptr) {
+            refused = true;
+            continue;
+        }
+        reservation_next = static_cast<char*>(start);
+        reservation_end = reservation_next + bytes;
+        reservation_bytes =
+            refused ? base::superslab_bytes : std::min(bytes * 2, reservation_bytes_max);
+        reserved.fetch_add(bytes, std::memory_order_relaxed);
+        return true;
+    }
+    return false;
+}
+
+bool ensure_directory_page(std::uint32_t i) HAK_REQUIRES(lock) {
+    if (i / page_superslabs >= directory_pages_max) return false;
+    std::atomic<DirectoryPage*>& place = directory[i / page_superslabs];
+    if (place.load(std::memory_order_relaxed) != nullptr) return true;
+    void* const memory = meta_arena::allocate(sizeof(DirectoryPage));
+    if (memory == nullptr) return false;
+    place.store(new (memory) DirectoryPage{}, std::memory_order_release);
+    return true;
+}
+
+// [add]
+// A superslab's record without memory: one that was vacated, or a new one.
+Superslab* vacant_superslab() HAK_REQUIRES(lock) {
+    const std::uint32_t count = count_of_superslabs.load(std::memory_order_relaxed);
+    for (std::uint32_t i = 0; i < count && vacant.load(std::memory_order_relaxed) > 0; i++) {
+        Superslab& superslab = superslab_at(i);
+        if (superslab.start.load(std::memory_order_relaxed) == nullptr) return &superslab;
+    }
+    if (!ensure_directory_page(count)) return nullptr;
+    Superslab* const superslab = superslab::create(count);
+    if (superslab == nullptr) return nullptr;
+    page_of(count).superslabs[count % page_superslabs].store(superslab, std::memory_order_release);
+    count_of_superslabs.store(count + 1, std::memory_order_release);
+    vacant.fetch_add(1, std::memory_order_relaxed);
+    return superslab;
+}
+
+// Stage 3. Each step that may fail leaves what the steps before it made for the next attempt.
+Superslab* add_superslab() HAK_REQUIRES(lock) {
+    Superslab* const superslab = vacant_superslab();
+    if (superslab == nullptr || !ensure_reservation()) return nullptr;
+    if (!page_map::ensure(reservation_next, base::superslab_bytes)) return nullptr;
+    if (!os::commit(reservation_next, base::superslab_bytes)) return nullptr;
+    vacant.fetch_sub(1, std::memory_order_relaxed);
+    superslab::occupy(*superslab, reservation_next);
+    note_room(superslab->index);
+    reservation_next += base::superslab_bytes;
+    return superslab;
+}
+// [/add]
+
+// Where address space is tight, an empty superslab makes room for others.
+void unmap_if_empty(Superslab& superslab) {
+    if (superslab.taken.load(std::memory_order_relaxed) != 0) return;
+    // Otherwise stage 3 might give it new memory while the kernel refuses to take the old.
+    os::LockGuard guard(lock);
+    char* const start = superslab::vacate(superslab);
+    if (start == nullptr) return;
+    if (!os::unmap(start, base::superslab_bytes)) {
+        superslab.recent.store(~std::uint64_t{0}, std::memory_order_relaxed);
+        superslab::occupy(superslab, start);
+        note_room(superslab.index);
+        return;
+    }
+    reserved.fetch_sub(base::superslab_bytes, std::memory_order_relaxed);
+    vacant.fetch_add(1, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+Run take(base::Units count, unsigned alignment, Growth growth) {
+    Run run = take_existing(count, alignment);
+    if (run.superslab != nullptr || growth == Growth::refused) return run;
+    os::LockGuard guard(lock);
+    // Another thread may have added a superslab while this one waited; and while this one adds one,
+    // others may take all of it.
+    for (;;) {
+        run = take_existing(count, alignment);
+        if (run.superslab != nullptr) return run;
+        Superslab* const added = add_superslab();
+        if (added == nullptr) return run;
+        run = superslab::take(*added, count, alignment);
+        if (run.superslab != nullptr) return run;
+    }
+}
+
+void give_back(const Run& run) {
+    superslab::give_back(run);
+    note_room(run.superslab->index);
+    if (HAK_UNLIKELY(is_tight())) unmap_if_empty(*run.superslab);
+}
+
+Slab* acquire_slab(base::ClassId id, SlabOwner& owner, Growth growth) {
+    const base::Units units{base::row(id).slab_units};
+    const Run run = take(units, 1, growth);
+    if (run.superslab == nullptr) return nullptr;
+    Slab& slab = superslab::describe(run);
+    slab::format(slab, id);
+    slab.owner.store(&owner, std::memory_order_seq_cst);
+    page_map::assign(slab.start, units.bytes(), page_map::Entry::of(owner.tag, id), &slab);
+    return &slab;
+}
+
+void release_slab(Slab& slab) {
+    const Run run = superslab::run_of(slab);
+    page_map::assign(slab.start, run.count.bytes(), page_map::Entry::of(0, base::ClassId::free),
+                     nullptr);
+    slab.owner.store(nullptr, std::memory_order_seq_cst);
+    give_back(run);
+}
+
+std::uint32_t superslab_count() { return count_of_superslabs.load(std::memory_order_acquire); }
+
+Superslab& superslab_at(std::uint32_t i) {
+    return *page_of(i).superslabs[i % page_superslabs].load(std::memory_order_acquire);
+}
+
+std::size_t purge(std::uint32_t i, bool all) {
+    Superslab& superslab = superslab_at(i);
+    if ((superslab.recent.load(std::memory_order_relaxed) |
+         superslab.old.load(std::memory_order_relaxed)) == 0) {
+        return 0;
+    }
+    const std::size_t purged = superslab::purge(superslab, all);
+    // While the purge held the units, a searcher may have taken the superslab for full.
+    note_room(i);
+    return purged;
+}
+
+void renew_room() {
+    for (std::uint32_t i = 0; i < superslab_count(); i++) {
+        if (superslab_at(i).taken.load(std::memory_order_relaxed) != ~std::uint64_t{0})
+            note_room(i);
+    }
+}
+
+std::size_t reserved_bytes() { return reserved.load(std::memory_order_relaxed); }
+
+const char* validate() {
+    for (std::uint32_t i = 0; i < superslab_count(); i++) {
+        const bool has_room =
+            superslab_at(i).taken.load(std::memory_order_seq_cst) != ~std::uint64_t{0};
+        if (has_room && (room_word(i).load(std::memory_order_seq_cst) & room_bit(i)) == 0) {
+            return "shared_pool I1";
+        }
+    }
+    return nullptr;
+}
+
+os::FutexLock& fork_lock() { return lock; }
+
+}  // namespace hakmem::back::shared_pool

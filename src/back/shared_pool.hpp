@@ -1,0 +1,117 @@
+/**
+ * @file shared_pool.hpp
+ * @box shared_pool — all superslabs, and any slot for any class (SP-SLOT)
+ *
+ * Allocators that give each size class its own large chunks hold a mostly empty chunk for each
+ * class. Here the units of every superslab are open to every class and every heap. A heap that
+ * needs a slab asks in stages:
+ *
+ *     1  its own empty slab of that class            front/thread_heap, no atomics
+ *     2  a superslab that has room, lowest first     compare-and-swap on its word
+ *     3  a superslab made for the purpose            under the lock
+ *
+ * Lowest first keeps the heap dense: high superslabs run empty and can be purged. The directory has
+ * one bit for each superslab that may have room, so the search skips the full ones 64 at a time.
+ *
+ * Address space is reserved in steps that double from 64 MiB to 1 GiB and are halved when the
+ * kernel refuses. It is mapped one superslab at a time. Programs under `ulimit -v`, strict
+ * overcommit or mlockall thus pay for what they use.
+ *
+ * Once the kernel has refused address space, reservations are as small as can be. Where the process
+ * has a limit (RLIMIT_AS, RLIMIT_DATA) and superslabs make up more than half of it, a superslab
+ * that runs empty is unmapped at once: the program may want the space for a thread's stack. What is
+ * below that half is never given up, so that what was freed serves again even if the kernel refuses
+ * everything.
+ *
+ * **The room bit.** A searcher that finds a superslab full clears its bit, then looks again;
+ * whoever frees units does so first and sets the bit after. Both sides are sequentially consistent,
+ * so at least one of them sees the other, and no superslab with room stays hidden.
+ *
+ * @owns      the directory, the reservation
+ * @calls     back/meta_arena back/page_map back/slab back/superslab base/attributes base/bits
+ *            base/lock_rank base/size_class base/units os/futex_lock os/virtual_memory
+ * @threads   any; stage 2 lock-free, stage 3 under the lock
+ * @invariant I1 every superslab that has a free unit has its room bit set
+ * @failure   a null superslab or slab when the kernel gives no more memory; nothing is lost
+ * @cost      stage 2: a search over bits and one compare-and-swap; bench: shared_pool
+ * @phase     the idea is the recorded SP-SLOT; reshaped in 16
+ */
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "back/slab.hpp"
+#include "back/superslab.hpp"
+#include "base/size_class.hpp"
+#include "base/units.hpp"
+#include "os/futex_lock.hpp"
+
+namespace hakmem::back::shared_pool {
+
+/** Whether a superslab may be made for a request. */
+enum class Growth : bool {
+    refused,  ///< Stage 2 only.
+    allowed,  ///< Stage 3 too.
+};
+
+/**
+ * Takes a run of units.
+ * @param count Length of the run, 1 to 64.
+ * @param alignment In units; a power of two up to 64.
+ * @param growth Whether stage 3 is open.
+ * @return The run; its superslab is null when there is none.
+ */
+Run take(base::Units count, unsigned alignment, Growth growth);
+
+/**
+ * Gives units back.
+ * @param run The units; no entry of the page map may lead to them any more.
+ */
+void give_back(const Run& run);
+
+/**
+ * Takes units and makes them a slab.
+ * @param id A small class.
+ * @param owner The heap that will own it.
+ * @param growth Whether stage 3 is open.
+ * @return The slab, all of whose blocks are free, or null.
+ */
+Slab* acquire_slab(base::ClassId id, SlabOwner& owner, Growth growth);
+
+/**
+ * Gives a slab back. Only its owner may, and only when all its blocks are free.
+ * @param slab The slab; its record lives on.
+ */
+void release_slab(Slab& slab);
+
+/** @return How many superslabs there are. */
+std::uint32_t superslab_count();
+
+/**
+ * @param i Below superslab_count().
+ * @return The i-th superslab.
+ */
+Superslab& superslab_at(std::uint32_t i);
+
+/**
+ * Purges a superslab's dirty units; see superslab::purge.
+ * @param i Below superslab_count().
+ * @param all Whether the younger generation goes too.
+ * @return Bytes given back to the system.
+ */
+std::size_t purge(std::uint32_t i, bool all);
+
+/** After fork, in the child: sets the room bits that vanished threads were about to set. */
+void renew_room();
+
+/** @return Bytes of address space reserved for superslabs. */
+std::size_t reserved_bytes();
+
+/** @return The name of the first invariant that does not hold, or null. */
+const char* validate();
+
+/** @return This box's lock, for fork. */
+os::FutexLock& fork_lock();
+
+}  // namespace hakmem::back::shared_pool

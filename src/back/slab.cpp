@@ -1,0 +1,103 @@
+#include "back/slab.hpp"
+
+#include <algorithm>
+
+#include "os/virtual_memory.hpp"
+
+namespace hakmem::back::slab {
+
+void format(Slab& slab, base::ClassId id) {
+    const base::SizeClass& row = base::row(id);
+    slab.block_bytes = row.block_bytes;
+    slab.reciprocal = row.reciprocal;
+    slab.block_count = static_cast<std::uint16_t>(row.blocks);
+    slab.class_id = id;
+    slab.free_count = slab.block_count;
+    slab.first_word = 0;
+    slab.listed = slab.stale = false;
+    slab.next = slab.previous = nullptr;
+    const unsigned words = slab.word_count();
+    std::fill_n(slab.free_bits, words, ~std::uint64_t{0});
+    const unsigned used_bits = slab.block_count - (words - 1) * base::word_bits;
+    slab.free_bits[words - 1] = base::bit_run(0, used_bits);
+}
+
+// [take]
+unsigned take(Slab& slab, unsigned wanted, std::atomic<void*>* blocks) {
+    wanted = std::min(wanted, unsigned{slab.free_count});
+    // The lowest address goes to the end of the array. Where that is depends on how many there are,
+    // which is known before the first is taken.
+    std::atomic<void*>* place = blocks + wanted;
+    unsigned word = slab.first_word;
+    while (place > blocks) {
+        std::uint64_t bits = slab.free_bits[word];
+        char* const word_start = slab.start + word * base::word_bits * slab.block_bytes;
+        while (bits != 0 && place > blocks) {
+            (--place)->store(word_start + base::lowest_bit(bits) * slab.block_bytes,
+                             std::memory_order_relaxed);
+            bits &= bits - 1;
+        }
+        slab.free_bits[word] = bits;
+        if (bits == 0) word++;
+    }
+    slab.first_word = static_cast<std::uint16_t>(word);
+    slab.free_count = static_cast<std::uint16_t>(slab.free_count - wanted);
+    return wanted;
+}
+// [/take]
+
+namespace {
+
+// Whether the blocks from `first` to `last` are all free.
+bool all_free(const Slab& slab, unsigned first, unsigned last) {
+    for (unsigned word = first / base::word_bits; word <= last / base::word_bits; word++) {
+        const unsigned begin = std::max(first, word * base::word_bits) % base::word_bits;
+        const unsigned end = std::min(last, word * base::word_bits + 63) % base::word_bits;
+        const std::uint64_t wanted = base::bit_run(begin, end - begin + 1);
+        if ((slab.free_bits[word] & wanted) != wanted) return false;
+    }
+    return true;
+}
+
+}  // namespace
+
+// [purge]
+std::size_t purge_free_pages(Slab& slab) {
+    if (!slab.stale) return 0;
+    slab.stale = false;
+    const std::size_t span = base::Units{slab.unit_count}.bytes();
+    const unsigned last_block = slab.block_count - 1u;
+    std::size_t purged = 0;
+    for (std::size_t run = 0; run < span;) {
+        std::size_t end = run;
+        for (; end < span; end += base::page_bytes) {
+            // What lies behind the last block belongs to the last block's pages.
+            const auto first = static_cast<unsigned>(end / slab.block_bytes);
+            const auto last =
+                static_cast<unsigned>((end + base::page_bytes - 1) / slab.block_bytes);
+            if (!all_free(slab, std::min(first, last_block), std::min(last, last_block))) break;
+        }
+        if (end > run && os::purge(slab.start + run, end - run)) purged += end - run;
+        run = end + base::page_bytes;
+    }
+    return purged;
+}
+// [/purge]
+
+const char* validate(const Slab& slab) {
+    unsigned free_count = 0;
+    const unsigned words = slab.word_count();
+    for (unsigned w = 0; w < words; w++) {
+        free_count += base::bit_count(slab.free_bits[w]);
+        if ((slab.free_bits[w] & slab.remote_bits(w).load(std::memory_order_relaxed)) != 0) {
+            return "slab I3";
+        }
+    }
+    if (free_count != slab.free_count) return "slab I1";
+    const std::uint64_t beyond = ~base::bit_run(0, slab.block_count - (words - 1) * 64);
+    const std::uint64_t remote = slab.remote_bits(words - 1).load(std::memory_order_relaxed);
+    if (((slab.free_bits[words - 1] | remote) & beyond) != 0) return "slab I2";
+    return nullptr;
+}
+
+}  // namespace hakmem::back::slab

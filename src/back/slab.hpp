@@ -1,0 +1,178 @@
+/**
+ * @file slab.hpp
+ * @box slab — blocks of one size, and the bits that say which are free
+ *
+ * A slab is a span of one to four units cut into equal blocks, or one large block of any length.
+ * The blocks are the user's from the first byte to the last. What the allocator knows about them
+ * lies in a record elsewhere:
+ *
+ *     units   | block 0 | block 1 | block 2 | …                       | slack |
+ *               ▲ start
+ *     record  start, block_bytes, class …     const while the slab is in use
+ *             free_bits    1 1 0 1 …          owner: block i is free in the slab
+ *             remote_bits  0 0 1 0 …          anybody: another thread freed block i
+ *
+ * Since a free block is a bit and not a link inside the block, allocating, freeing, flushing and
+ * refilling touch no user memory, and whatever a program writes past the end of a block cannot hurt
+ * the heap. A bit that is set twice is a double free, and a pointer that is not `start + i *
+ * block_bytes` never came from malloc; both show when the bit is set, at no extra cost.
+ *
+ * A block that lies in a magazine counts as *not* free here: it has left the slab.
+ *
+ * Records are type-stable. A thread may hold a pointer to one while the slab goes out of use and
+ * comes back for another class and heap; the remote protocol (middle/remote_bits) is built for
+ * that. A record that is all zero is an unused one, so the pages of unused records can be given
+ * back to the system.
+ *
+ * @owns      the free bits
+ * @calls     back/page_map base/attributes base/bits base/size_class base/units os/virtual_memory
+ * @threads   free bits and counts: the owner heap's lock. remote_bits, owner, dirty:
+ *            middle/remote_bits. The rest is const from format() until the slab is released
+ * @invariant I1 free_count is the number of free bits
+ * @invariant I2 no bit is set beyond block_count
+ * @invariant I3 no block is free and remotely freed at once
+ * @failure   put() says "double free" instead of setting a bit twice
+ * @cost      take: a few instructions a block; put: one division by multiplication a block; bench:
+ *            slab
+ * @phase     introduced in 16
+ */
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "back/page_map.hpp"
+#include "base/attributes.hpp"
+#include "base/bits.hpp"
+#include "base/size_class.hpp"
+#include "base/units.hpp"
+
+namespace hakmem::back {
+
+struct Superslab;
+
+/** What a slab knows of the heap that owns it. Lives as long as the process. */
+struct SlabOwner {
+    std::atomic<Slab*> dirty_slabs{nullptr};  ///< Stack of notices: slabs with remote bits.
+    std::uint32_t tag = 0;                    ///< const: the heap's tag in the page map.
+};
+
+constexpr unsigned slab_words_max = base::slab_blocks_max / base::word_bits;  ///< 64.
+
+/** The record of a slab: two cache lines. All zero is the state of an unused one. */
+struct alignas(base::cache_line_bytes) Slab {
+    // const while in use
+    char* start;                ///< First byte of block 0; unit-aligned.
+    std::size_t block_bytes;    ///< Usable bytes of a block; for a large one, all that it has.
+    Superslab* superslab;       ///< Where its units come from; null for an own mapping.
+    std::uint64_t* free_bits;   ///< slab_words_max words, and the remote bits behind them.
+    std::uint32_t reciprocal;   ///< As in the class's row; 0 for a large block.
+    std::uint16_t block_count;  ///< Blocks in the slab; 1 for a large one.
+    base::ClassId class_id;     ///< A small class, or large.
+    std::uint8_t unit_count;    ///< Units of the superslab that it covers; 0 for an own mapping.
+
+    // under the owner's lock
+    std::uint16_t free_count;  ///< Free blocks.
+    std::uint16_t first_word;  ///< No word below this one has a free bit.
+    bool listed;               ///< Whether it stands in its heap's list of slabs with free blocks.
+    bool stale;                ///< Whether blocks came back since its free pages were purged.
+    Slab* next;                ///< Towards the end of that list.
+
+    // shared by the remote protocol, hence on a cache line of their own
+    alignas(base::cache_line_bytes) std::atomic<SlabOwner*> owner;  ///< The heap, or null.
+    std::atomic<Slab*> next_dirty;  ///< Next in the owner's stack of notices.
+    std::atomic<bool> dirty;        ///< Whether a notice is on its way.
+    Slab* previous;                 ///< Under the owner's lock: towards the beginning of the list.
+
+    /**
+     * @param word Below word_count().
+     * @return The remote bits of that word.
+     */
+    std::atomic<std::uint64_t>& remote_bits(unsigned word) const {
+        return reinterpret_cast<std::atomic<std::uint64_t>*>(free_bits)[slab_words_max + word];
+    }
+    /** @return Words in use of each bitmap. */
+    unsigned word_count() const { return (block_count + base::word_bits - 1u) / base::word_bits; }
+    /** @return Whether no block is out. */
+    bool empty() const { return free_count == block_count; }
+};
+
+static_assert(sizeof(Slab) == 2 * base::cache_line_bytes, "two lines, as the text says");
+
+/** A block's place in its slab. */
+struct BlockIndex {
+    std::uint32_t value;  ///< Number of the block.
+    /** @return The word of a bitmap that has its bit. */
+    constexpr unsigned word() const { return value / base::word_bits; }
+    /** @return Its bit in that word. */
+    constexpr std::uint64_t bit() const { return std::uint64_t{1} << (value % base::word_bits); }
+};
+
+namespace slab {
+
+// [index]
+/**
+ * Finds the block that a pointer points to, by multiplication with the reciprocal.
+ * @param slab A slab of a small class.
+ * @param pointer A pointer into its units.
+ * @param index Receives the block's index.
+ * @return Whether the pointer is the start of a block.
+ */
+HAK_FAST bool index_of(const Slab& slab, const void* pointer, BlockIndex& index) {
+    const auto offset = static_cast<std::uint64_t>(static_cast<const char*>(pointer) - slab.start);
+    index.value = static_cast<std::uint32_t>(offset * slab.reciprocal >> 32);
+    return index.value * slab.block_bytes == offset && index.value < slab.block_count;
+}
+// [/index]
+
+/**
+ * Makes an unused record the record of a slab whose blocks are all free.
+ * @param slab The record; its place is described already (superslab::describe).
+ * @param id A small class.
+ */
+void format(Slab& slab, base::ClassId id);
+
+/**
+ * Takes free blocks out, lowest addresses first.
+ * @param slab The slab.
+ * @param wanted Most blocks to take.
+ * @param blocks Receives them, highest address first, so that a stack hands out the lowest first.
+ * @return How many were taken.
+ */
+unsigned take(Slab& slab, unsigned wanted, std::atomic<void*>* blocks);
+
+// [put]
+/**
+ * Puts blocks back.
+ * @param slab The slab.
+ * @param word Index of a bitmap word.
+ * @param bits The blocks of that word.
+ * @return Whether none of them was free already; if one was, nothing has changed.
+ */
+HAK_FAST bool put(Slab& slab, unsigned word, std::uint64_t bits) {
+    if (HAK_UNLIKELY((slab.free_bits[word] & bits) != 0)) return false;
+    slab.free_bits[word] |= bits;
+    slab.stale = true;
+    slab.free_count = static_cast<std::uint16_t>(slab.free_count + base::bit_count(bits));
+    if (word < slab.first_word) slab.first_word = static_cast<std::uint16_t>(word);
+    return true;
+}
+// [/put]
+
+/**
+ * Gives the pages on which every block is free back to the system. No other allocator record lies
+ * on them, so this is possible while other blocks of the slab are in use.
+ * @param slab A slab whose owner's lock is held.
+ * @return Bytes given back.
+ */
+std::size_t purge_free_pages(Slab& slab);
+
+/**
+ * @param slab A slab whose owner's lock is held.
+ * @return The name of the first invariant that does not hold, or null.
+ */
+const char* validate(const Slab& slab);
+
+}  // namespace slab
+}  // namespace hakmem::back

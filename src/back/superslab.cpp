@@ -1,0 +1,205 @@
+#include "back/superslab.hpp"
+
+#include <new>
+
+#include "back/meta_arena.hpp"
+#include "back/page_map.hpp"
+#include "base/bits.hpp"
+#include "os/virtual_memory.hpp"
+
+namespace hakmem::back::superslab {
+
+namespace {
+
+constexpr std::size_t unit_words = 2 * slab_words_max;  // free bits and remote bits
+constexpr std::size_t slabs_bytes = base::superslab_units * sizeof(Slab);
+constexpr std::size_t pages_bytes =
+    slabs_bytes + base::superslab_units * unit_words * sizeof(std::uint64_t);
+
+std::uint64_t* bits_of(const Superslab& superslab, unsigned unit) {
+    char* const bitmaps = reinterpret_cast<char*>(superslab.slabs) + slabs_bytes;
+    return reinterpret_cast<std::uint64_t*>(bitmaps) + unit * unit_words;
+}
+
+// Clears the dirty bits of units that the caller has taken, and says whether there were any.
+bool clear_dirty(Superslab& superslab, std::uint64_t bits) {
+    const std::uint64_t dirty = (superslab.recent.load(std::memory_order_relaxed) |
+                                 superslab.old.load(std::memory_order_relaxed)) &
+                                bits;
+    if (dirty == 0) return false;
+    superslab.recent.fetch_and(~bits, std::memory_order_relaxed);
+    superslab.old.fetch_and(~bits, std::memory_order_relaxed);
+    return true;
+}
+
+// Purges runs of units that the caller has taken. What the kernel refuses stays dirty.
+std::size_t purge_taken(Superslab& superslab, std::uint64_t bits) {
+    std::size_t purged = 0;
+    while (bits != 0) {
+        Run run{&superslab, 0, base::Units{0}, false};
+        run.count.value = base::take_run(bits, run.first);
+        if (!os::purge(run.start(), run.count.bytes())) continue;
+        clear_dirty(superslab, run.bits());
+        purged += run.count.bytes();
+    }
+    return purged;
+}
+
+// [records]
+// Gives the pages of slab records and bitmaps back, if the superslab is wholly free. All units are
+// taken meanwhile, so no record comes into use. All flags are taken too: a set one means that its
+// record stands in a stack of notices, or that a thread with a late notice is about to read the
+// owner; zeroing it then would let two threads push the same record (middle/remote_bits, rule 2).
+// Who finds our flag leaves, and rightly so: all blocks are back.
+std::size_t purge_records(Superslab& superslab) {
+    std::uint64_t none = 0;
+    if (!superslab.taken.compare_exchange_strong(none, ~std::uint64_t{0},
+                                                 std::memory_order_acquire)) {
+        return 0;
+    }
+    unsigned claimed = 0;
+    while (claimed < base::superslab_units &&
+           !superslab.slabs[claimed].dirty.exchange(true, std::memory_order_acq_rel)) {
+        claimed++;
+    }
+    const bool purged = claimed == base::superslab_units && os::purge(superslab.slabs, pages_bytes);
+    if (!purged) {
+        while (claimed > 0) {
+            superslab.slabs[--claimed].dirty.exchange(false, std::memory_order_acq_rel);
+        }
+    }
+    superslab.taken.store(0, std::memory_order_seq_cst);
+    return purged ? pages_bytes : 0;
+}
+// [/records]
+
+}  // namespace
+
+Superslab* create(std::uint32_t index) {
+    void* const pages = meta_arena::allocate(pages_bytes, base::page_bytes);
+    void* const record = meta_arena::allocate(sizeof(Superslab));
+    if (pages == nullptr || record == nullptr) return nullptr;
+    auto* const superslab = new (record) Superslab{};
+    superslab->index = index;
+    superslab->slabs = static_cast<Slab*>(pages);
+    superslab->taken.store(~std::uint64_t{0}, std::memory_order_relaxed);
+    return superslab;
+}
+
+void occupy(Superslab& superslab, char* start) {
+    page_map::assign(start, base::superslab_bytes, page_map::Entry::of(0, base::ClassId::free),
+                     nullptr);
+    superslab.start.store(start, std::memory_order_relaxed);
+    superslab.taken.store(0, std::memory_order_seq_cst);
+}
+
+char* vacate(Superslab& superslab) {
+    std::uint64_t none = 0;
+    if (!superslab.taken.compare_exchange_strong(none, ~std::uint64_t{0},
+                                                 std::memory_order_acquire)) {
+        return nullptr;
+    }
+    clear_dirty(superslab, ~std::uint64_t{0});
+    char* const start = superslab.start.exchange(nullptr, std::memory_order_relaxed);
+    // The entries go first: once unmapped, the addresses may be somebody else's at once.
+    page_map::assign(start, base::superslab_bytes, page_map::Entry{0}, nullptr);
+    return start;
+}
+
+Slab& describe(const Run& run) {
+    Slab& slab = run.superslab->slabs[run.first];
+    slab.start = run.start();
+    slab.superslab = run.superslab;
+    slab.free_bits = bits_of(*run.superslab, run.first);
+    slab.unit_count = static_cast<std::uint8_t>(run.count.value);
+    return slab;
+}
+
+Run run_of(Slab& slab) {
+    const auto first = static_cast<unsigned>(&slab - slab.superslab->slabs);
+    return Run{slab.superslab, first, base::Units{slab.unit_count}, false};
+}
+
+// [take]
+Run take(Superslab& superslab, base::Units count, unsigned alignment) {
+    std::uint64_t taken = superslab.taken.load(std::memory_order_relaxed);
+    for (;;) {
+        const std::uint64_t starts =
+            base::run_starts(~taken, count.value) & base::aligned_bits(alignment);
+        if (starts == 0) return {};
+        Run run{&superslab, base::lowest_bit(starts), count, false};
+        if (superslab.taken.compare_exchange_weak(
+                taken, taken | run.bits(), std::memory_order_acquire, std::memory_order_relaxed)) {
+            run.zero = !clear_dirty(superslab, run.bits());
+            return run;
+        }
+    }
+}
+// [/take]
+
+bool extend(Run& run, base::Units count) {
+    if (run.first + count.value > base::superslab_units) return false;
+    Superslab& superslab = *run.superslab;
+    const std::uint64_t more = base::bit_run(run.first, count.value) & ~run.bits();
+    std::uint64_t taken = superslab.taken.load(std::memory_order_relaxed);
+    do {
+        if ((taken & more) != 0) return false;
+    } while (!superslab.taken.compare_exchange_weak(taken, taken | more, std::memory_order_acquire,
+                                                    std::memory_order_relaxed));
+    clear_dirty(superslab, more);
+    run.count = count;
+    return true;
+}
+
+// [give_back]
+void give_back(const Run& run) {
+    run.superslab->recent.fetch_or(run.bits(), std::memory_order_relaxed);
+    run.superslab->taken.fetch_and(~run.bits(), std::memory_order_seq_cst);
+}
+// [/give_back]
+
+// [purge]
+std::size_t purge(Superslab& superslab, bool all) {
+    std::uint64_t due = superslab.old.load(std::memory_order_relaxed);
+    const std::uint64_t recent = superslab.recent.load(std::memory_order_relaxed);
+    std::size_t purged = 0;
+    if (all) due |= recent;
+    if (due != 0) {
+        // Take the due units that are still free; only those can be purged.
+        const std::uint64_t before = superslab.taken.fetch_or(due, std::memory_order_acquire);
+        const std::uint64_t mine = due & ~before;
+        purged = purge_taken(superslab, mine);
+        superslab.taken.fetch_and(~mine, std::memory_order_seq_cst);
+        const bool clean = (superslab.recent.load(std::memory_order_relaxed) |
+                            superslab.old.load(std::memory_order_relaxed)) == 0;
+        if (clean && purged > 0) purged += purge_records(superslab);
+    }
+    // Let the rest age, again as the units' master: a bit that moves between the words while
+    // somebody else takes its unit would let dirty memory pass for zero.
+    const std::uint64_t aging = recent & ~due;
+    if (aging != 0) {
+        const std::uint64_t before = superslab.taken.fetch_or(aging, std::memory_order_acquire);
+        const std::uint64_t mine = aging & ~before;
+        const std::uint64_t dirty =
+            superslab.recent.fetch_and(~mine, std::memory_order_relaxed) & mine;
+        superslab.old.fetch_or(dirty, std::memory_order_relaxed);
+        superslab.taken.fetch_and(~mine, std::memory_order_seq_cst);
+    }
+    return purged;
+}
+// [/purge]
+
+const char* validate(const Superslab& superslab) {
+    if ((superslab.recent.load(std::memory_order_relaxed) &
+         superslab.old.load(std::memory_order_relaxed)) != 0) {
+        return "superslab I1";
+    }
+    for (unsigned i = 0; i < base::superslab_units; i++) {
+        const Slab& slab = superslab.slabs[i];
+        const bool in_use = slab.owner.load(std::memory_order_acquire) != nullptr;
+        if (in_use && slab.free_bits != bits_of(superslab, i)) return "superslab I2";
+    }
+    return nullptr;
+}
+
+}  // namespace hakmem::back::superslab

@@ -1,0 +1,150 @@
+/**
+ * @file superslab.hpp
+ * @box superslab — 64 units whose occupancy is one word
+ *
+ * A superslab is 4 MiB of address space, cut into 64 units. Which units are taken is one 64-bit
+ * word, so taking a run of units is: compute where a run of zeros begins, set its bits by
+ * compare-and-swap. No lock, no list, and any class of any heap may take any unit.
+ *
+ *     units   | 0 | 1 | 2 | 3 | 4 | …                    | 63 |   4 MiB, aligned to 4 MiB
+ *     taken     1   1   0   1   0   …                      0
+ *     recent    0   0   1   0   0   …      free, pages perhaps resident, freed lately
+ *     old       0   0   0   0   1   …      the same, and a decay time older
+ *
+ * The words `recent` and `old` are the two generations of dirty units: a unit whose pages may hold
+ * old contents. A free unit in neither reads as zero, which calloc uses.
+ *
+ * Where address space is short a wholly free superslab gives its memory up. Its record stays, with
+ * all units taken, until it gets memory again.
+ *
+ * Whoever wants to do something to free units *takes* them first, purging included. That one rule
+ * replaces a lock: a taken unit has one master.
+ *
+ * The records of its slabs and their bitmaps lie outside the superslab, on pages of their own:
+ *
+ *     | 64 slab records | bits of unit 0: free, remote | bits of unit 1 | … |
+ *
+ * All zero is a valid state of these pages while no slab is in use, so they too are given back when
+ * the whole superslab is free.
+ *
+ * @owns      its words; its slab records while they are unused
+ * @calls     base/bits base/units back/meta_arena back/page_map back/slab os/virtual_memory
+ * @threads   any; the words are atomic. Taking is acquire, giving back is release: what the last
+ *            master wrote to a unit is seen by the next
+ * @invariant I1 a unit is in at most one of the two dirty generations
+ * @invariant I2 the record of a slab in use leads to the bitmaps of its unit
+ * @failure   take() reports no_bit when there is no run
+ * @cost      one compare-and-swap a run; bench: superslab
+ * @phase     introduced in 16
+ */
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "back/slab.hpp"
+#include "base/units.hpp"
+
+namespace hakmem::back {
+
+/** The record of a superslab. */
+struct Superslab {
+    std::atomic<char*>
+        start;            ///< First byte, aligned to superslab_bytes; null while it has no memory.
+    std::uint32_t index;  ///< const: its number in the pool's directory.
+    alignas(base::cache_line_bytes) std::atomic<std::uint64_t> taken;  ///< Units with a master.
+    std::atomic<std::uint64_t> recent;  ///< Dirty units of the younger generation.
+    std::atomic<std::uint64_t> old;     ///< Dirty units of the older generation.
+    Slab* slabs;  ///< const: record i serves a slab that begins at unit i; the bitmaps follow.
+};
+
+/** Some units of a superslab, all of them the holder's. */
+struct Run {
+    Superslab* superslab = nullptr;  ///< Null means "none could be had".
+    unsigned first = 0;              ///< First unit.
+    base::Units count{0};            ///< How many.
+    bool zero = false;               ///< Whether the memory reads as zero.
+
+    /** @return First byte. */
+    char* start() const {
+        return superslab->start.load(std::memory_order_relaxed) + base::Units{first}.bytes();
+    }
+    /** @return The bits of the units in the superslab's words. */
+    std::uint64_t bits() const { return base::bit_run(first, count.value); }
+};
+
+namespace superslab {
+
+/**
+ * Makes the record of a superslab, which has no memory yet: all its units are taken.
+ * @param index Its number in the directory.
+ * @return The record, or null without memory.
+ */
+Superslab* create(std::uint32_t index);
+
+/**
+ * Gives a superslab memory. All its units are free and clean then.
+ * @param superslab One without memory.
+ * @param start superslab_bytes, mapped, zero, and with a leaf in the page map.
+ */
+void occupy(Superslab& superslab, char* start);
+
+/**
+ * Takes the memory of a wholly free superslab away.
+ * @param superslab The superslab.
+ * @return The memory, which is now the caller's to unmap; null when a unit is taken.
+ */
+char* vacate(Superslab& superslab);
+
+/**
+ * Takes a run of free units.
+ * @param superslab The superslab.
+ * @param count Length of the run, 1 to 64.
+ * @param alignment The run begins at a multiple of so many units; a power of two up to 64.
+ * @return The run; its superslab is null when there is none.
+ */
+Run take(Superslab& superslab, base::Units count, unsigned alignment);
+
+/**
+ * Takes the units just behind a run.
+ * @param run The run; it grows.
+ * @param count How long it shall be.
+ * @return Whether it is so long now.
+ */
+bool extend(Run& run, base::Units count);
+
+/**
+ * Prepares the record of the slab that begins where a run begins.
+ * @param run The units, which the caller has taken.
+ * @return The record, with its place described.
+ */
+Slab& describe(const Run& run);
+
+/**
+ * @param slab A slab in use, of a superslab.
+ * @return The units that it covers.
+ */
+Run run_of(Slab& slab);
+
+/**
+ * Gives units back.
+ * @param run The units; those of their pages that were touched may be resident.
+ */
+void give_back(const Run& run);
+
+/**
+ * Purges the old generation, or both, and lets the recent one age.
+ * @param superslab The superslab.
+ * @param all Whether units of the younger generation go too.
+ * @return Bytes given back to the system.
+ */
+std::size_t purge(Superslab& superslab, bool all);
+
+/**
+ * @param superslab The superslab.
+ * @return The name of the first invariant that does not hold, or null.
+ */
+const char* validate(const Superslab& superslab);
+
+}  // namespace superslab
+}  // namespace hakmem::back

@@ -1,0 +1,599 @@
+#include "front/thread_heap.hpp"
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+#include "back/meta_arena.hpp"
+#include "back/page_map.hpp"
+#include "back/purge.hpp"
+#include "back/shared_pool.hpp"
+#include "base/units.hpp"
+#include "middle/misuse.hpp"
+#include "os/clock.hpp"
+#include "os/environment.hpp"
+#include "os/futex_lock.hpp"
+#include "os/thread_exit.hpp"
+#include "os/virtual_memory.hpp"
+
+namespace hakmem::front {
+
+namespace {
+
+constinit Slot null_slot{nullptr};
+
+// [empty_heap]
+template <std::size_t... i>
+constexpr HeapFront make_empty_heap(std::index_sequence<i...>) {
+    return HeapFront{{((void)i, Magazine{{&null_slot}, &null_slot})...}, gate::nobodys_tag_bits};
+}
+
+// Every thread's first heap. Nothing is ever written to it: its magazines refuse every push and
+// have nothing to pop.
+constinit HeapFront empty_heap = make_empty_heap(std::make_index_sequence<base::class_count>{});
+// [/empty_heap]
+
+// Whether the thread's heap has been handed on.
+constinit thread_local bool detached = false;
+
+constexpr unsigned refills_before_growth = 4;
+
+// Capacities at the start: 31 of the smallest blocks, one of the largest.
+constexpr unsigned first_capacity(unsigned class_index) {
+    const std::size_t bytes = base::size_classes[class_index].block_bytes;
+    if (bytes == 0) return 0;  // class 0 has its null slot only
+    if (bytes <= 256) return 31;
+    if (bytes <= base::kibibyte) return 15;
+    if (bytes <= 2 * base::kibibyte) return 7;
+    return bytes <= 8 * base::kibibyte ? 3 : 1;
+}
+
+// The largest capacity that the options allow; it is used unless hardened mode turns magazines off.
+unsigned wide_capacity(unsigned class_index) {
+    if (class_index == 0) return 0;
+    const os::Options& options = os::options();
+    const std::uint64_t by_bytes =
+        options.magazine_bytes / base::size_classes[class_index].block_bytes;
+    return static_cast<unsigned>(std::min<std::uint64_t>(
+        options.magazine_blocks, std::max<std::uint64_t>(by_bytes, first_capacity(class_index))));
+}
+
+// Bytes of all slots of a heap.
+std::size_t slots_bytes() {
+    std::size_t slots = 0;
+    for (unsigned c = 0; c < base::class_count; c++) {
+        slots += first_capacity(c) + 1 + wide_capacity(c) + 1;
+    }
+    return base::round_up(slots * sizeof(Slot), base::page_bytes);
+}
+
+// The slab of a block that was freed into a magazine. If it has none any more, all its blocks had
+// come back already, and this one came back twice.
+back::Slab& slab_of(base::ClassId id, const void* block) {
+    back::Slab* const slab = back::page_map::slab_of(block);
+    if (HAK_UNLIKELY(slab == nullptr)) hak_abort_double_free(block, base::index(id));
+    return *slab;
+}
+
+back::BlockIndex index_of(const back::Slab& slab, const void* block) {
+    back::BlockIndex index{};
+    if (HAK_UNLIKELY(!back::slab::index_of(slab, block, index))) {
+        hak_abort_invalid_free(block, base::index(slab.class_id));
+    }
+    return index;
+}
+
+}  // namespace
+
+constinit thread_local HeapFront* current_heap = &empty_heap;
+
+const middle::HeapOperations ThreadHeap::heap_operations = {
+    for_each_cached,
+    [](middle::HeapNode& node) { static_cast<ThreadHeap&>(node).scavenge(); },
+    [](middle::HeapNode& node) { static_cast<ThreadHeap&>(node).empty_out(); },
+    [](middle::HeapNode& node) HAK_NO_THREAD_ANALYSIS {  // the caller holds the lock
+        return static_cast<ThreadHeap&>(node).purge();
+    },
+    validate,
+};
+
+ThreadHeap::ThreadHeap(Slot* slots) : HeapFront{}, HeapNode(heap_operations), slots_(slots) {
+    for (unsigned c = 0; c < base::class_count; c++) {
+        const base::ClassId id{static_cast<std::uint8_t>(c)};
+        states_[c].first = slots;
+        slots += first_capacity(c) + 1;
+        states_[c].refilled_last = true;
+        use_array(id, states_[c].first, first_capacity(c));
+    }
+    for (unsigned c = 0; c < base::class_count; c++) {
+        states_[c].wide = slots;
+        states_[c].wide_capacity = wide_capacity(c);
+        slots += states_[c].wide_capacity + 1;
+    }
+    slots_bytes_ = slots_bytes();
+}
+
+ThreadHeap* ThreadHeap::make() {
+    void* const slots = back::meta_arena::allocate(slots_bytes(), base::page_bytes);
+    void* const memory = back::meta_arena::allocate(sizeof(ThreadHeap));
+    if (slots == nullptr || memory == nullptr) return nullptr;
+    auto* const heap = new (memory) ThreadHeap(static_cast<Slot*>(slots));
+    heap->life.reset();
+    if (!middle::orphan_heaps::publish(*heap)) return nullptr;
+    heap->tag_bits = back::page_map::Entry::of(heap->tag, base::ClassId::external).bits;
+    return heap;
+}
+
+// ---- capacities -------------------------------------------------------------------------------
+
+unsigned ThreadHeap::capacity(base::ClassId id) {
+    return static_cast<unsigned>(magazine(id).limit - state(id).base);
+}
+
+// What the options allow, as far as there are slots: the options may be read after a heap was made.
+unsigned ThreadHeap::capacity_max(base::ClassId id) {
+    if (os::options().hardened != 0) return 0;
+    return std::min(wide_capacity(base::index(id)), state(id).wide_capacity);
+}
+
+// Points a magazine at an array of slots; it is empty then.
+void ThreadHeap::use_array(base::ClassId id, Slot* array, unsigned capacity) {
+    array[0].store(nullptr, std::memory_order_relaxed);
+    state(id).base = array;
+    magazine(id).top.store(array, std::memory_order_relaxed);
+    magazine(id).limit = array + capacity;
+}
+
+// [grow]
+// What a class has taken of the heap's budget.
+std::size_t ThreadHeap::grown_bytes(base::ClassId id) {
+    const unsigned first = first_capacity(base::index(id));
+    return capacity(id) <= first ? 0 : (capacity(id) - first) * base::row(id).block_bytes;
+}
+
+void ThreadHeap::grow(base::ClassId id) {
+    ClassState& s = state(id);
+    const unsigned new_capacity = std::min(capacity(id) * 2 + 1, capacity_max(id));
+    if (new_capacity <= capacity(id)) return;
+    const std::size_t more_bytes = (new_capacity - capacity(id)) * base::row(id).block_bytes;
+    if (grown_bytes_ + more_bytes > os::options().magazine_heap_bytes) return;
+    grown_bytes_ += more_bytes;
+    if (s.base == s.wide) {
+        magazine(id).limit = s.base + new_capacity;
+        return;
+    }
+    const unsigned held = magazine(id).count(s.base);
+    use_array(id, s.wide, new_capacity);
+    for (unsigned i = 1; i <= held; i++) {
+        s.wide[i].store(s.first[i].load(std::memory_order_relaxed), std::memory_order_relaxed);
+    }
+    magazine(id).top.store(s.wide + held, std::memory_order_relaxed);
+}
+// [/grow]
+
+// Empties a magazine and gives its capacity back.
+void ThreadHeap::shrink(base::ClassId id) {
+    flush(id, magazine(id).count(state(id).base));
+    grown_bytes_ -= grown_bytes(id);
+    use_array(id, state(id).first, std::min(first_capacity(base::index(id)), capacity_max(id)));
+}
+
+void ThreadHeap::apply_options() {
+    os::LockGuard guard(lock);
+    for (unsigned c = 1; c < base::class_count; c++) {
+        shrink(base::ClassId{static_cast<std::uint8_t>(c)});
+    }
+}
+
+// ---- slabs ------------------------------------------------------------------------------------
+
+void ThreadHeap::list(back::Slab& slab) {
+    ClassState& s = state(slab.class_id);
+    slab.listed = true;
+    slab.next = nullptr;
+    slab.previous = s.tail;
+    (s.tail != nullptr ? s.tail->next : s.head) = &slab;
+    s.tail = &slab;
+}
+
+void ThreadHeap::unlist(back::Slab& slab) {
+    ClassState& s = state(slab.class_id);
+    slab.listed = false;
+    (slab.previous != nullptr ? slab.previous->next : s.head) = slab.next;
+    (slab.next != nullptr ? slab.next->previous : s.tail) = slab.previous;
+}
+
+void ThreadHeap::put(back::Slab& slab, unsigned word, std::uint64_t bits) {
+    if (HAK_UNLIKELY(!back::slab::put(slab, word, bits))) {
+        const unsigned block =
+            word * base::word_bits + base::lowest_bit(bits & slab.free_bits[word]);
+        hak_abort_double_free(slab.start + block * slab.block_bytes, base::index(slab.class_id));
+    }
+    settle(slab);
+}
+
+// [settle]
+// A slab got blocks back: it can serve refills, or it is empty and can go.
+void ThreadHeap::settle(back::Slab& slab) {
+    if (!slab.listed) list(slab);
+    // The last empty slab of a class is kept: the next refill may want it (stage 1).
+    const ClassState& s = state(slab.class_id);
+    if (slab.empty() && s.head != s.tail) {
+        unlist(slab);
+        back::shared_pool::release_slab(slab);
+    }
+}
+// [/settle]
+
+void ThreadHeap::put_block(base::ClassId id, void* block) {
+    back::Slab& slab = slab_of(id, block);
+    const back::BlockIndex index = index_of(slab, block);
+    put(slab, index.word(), index.bit());
+}
+
+void ThreadHeap::collect() {
+    middle::remote_bits::collect(
+        *this,
+        [](back::Slab& slab, void* heap) HAK_NO_THREAD_ANALYSIS {
+            static_cast<ThreadHeap*>(heap)->settle(slab);  // collect() is under the lock
+        },
+        this);
+}
+
+void ThreadHeap::release_empty_slabs(base::ClassId id) {
+    for (back::Slab* slab = state(id).head; slab != nullptr;) {
+        back::Slab* const next = slab->next;
+        if (slab->empty()) {
+            unlist(*slab);
+            back::shared_pool::release_slab(*slab);
+        }
+        slab = next;
+    }
+}
+
+// [slab_with_room]
+back::Slab* ThreadHeap::slab_with_room(base::ClassId id) {
+    using back::shared_pool::Growth;
+    ClassState& s = state(id);
+    // Look among the slabs at hand.
+    if (s.head != nullptr) return s.head;
+    // Take in what other threads have freed.
+    collect();
+    if (s.head != nullptr) return s.head;
+    // Ask the pool for a slot; then once more after taking in what was freed into parked heaps.
+    back::Slab* slab = back::shared_pool::acquire_slab(id, *this, Growth::refused);
+    if (slab == nullptr) {
+        middle::orphan_heaps::scavenge(middle::orphan_heaps::Scavenge::parked);
+        slab = back::shared_pool::acquire_slab(id, *this, Growth::allowed);
+    }
+    if (slab != nullptr) list(*slab);
+    return slab;
+}
+// [/slab_with_room]
+
+std::size_t ThreadHeap::purge() {
+    std::size_t purged = 0;
+    for (const ClassState& s : states_) {
+        for (back::Slab* slab = s.head; slab != nullptr; slab = slab->next) {
+            purged += back::slab::purge_free_pages(*slab);
+        }
+    }
+    // Zeros are a valid state of a parked heap's slots: every slot 0 is null, and no magazine holds
+    // anything.
+    const bool parked =
+        HeapNode::state.load(std::memory_order_relaxed) == middle::HeapState::parked;
+    if (parked && os::purge(slots_, slots_bytes_)) purged += slots_bytes_;
+    return purged;
+}
+
+// ---- refill and flush -------------------------------------------------------------------------
+
+// [refill]
+// Fills half of the magazine, or takes one block past a magazine of capacity zero.
+bool ThreadHeap::refill(base::ClassId id) {
+    ClassState& s = state(id);
+    s.active = true;
+    s.refills++;
+    const bool swings = !s.refilled_last;
+    const bool streams = s.refills % refills_before_growth == 0;
+    if (swings || streams) grow(id);
+    s.refilled_last = true;
+    const unsigned wanted = (capacity(id) + 1) / 2;
+    unsigned taken = 0;
+    while (taken < wanted) {
+        back::Slab* const slab = taken == 0 ? slab_with_room(id) : s.head;
+        if (slab == nullptr) break;
+        taken += back::slab::take(*slab, wanted - taken, s.base + 1 + taken);
+        if (slab->free_count == 0) unlist(*slab);
+    }
+    magazine(id).top.store(s.base + taken, std::memory_order_relaxed);
+    return taken > 0;
+}
+// [/refill]
+
+// [flush]
+// Gives the oldest blocks of a magazine back. Neighbours in the magazine are often neighbours in a
+// slab, and share the update of a word.
+void ThreadHeap::flush(base::ClassId id, unsigned count) {
+    ClassState& s = state(id);
+    Magazine& m = magazine(id);
+    back::Slab* slab = nullptr;
+    unsigned word = 0;
+    std::uint64_t bits = 0;
+    for (unsigned i = 1; i <= count; i++) {
+        void* const block = s.base[i].load(std::memory_order_relaxed);
+        back::Slab* const block_slab = &slab_of(id, block);
+        const back::BlockIndex index = index_of(*block_slab, block);
+        if (block_slab != slab || index.word() != word) {
+            if (slab != nullptr) put(*slab, word, bits);
+            slab = block_slab;
+            word = index.word();
+            bits = 0;
+        }
+        if (HAK_UNLIKELY((bits & index.bit()) != 0)) {
+            hak_abort_double_free(block, base::index(id));
+        }
+        bits |= index.bit();
+    }
+    if (slab != nullptr) put(*slab, word, bits);
+    const unsigned left = m.count(s.base) - count;
+    for (unsigned i = 1; i <= left; i++) {
+        s.base[i].store(s.base[count + i].load(std::memory_order_relaxed),
+                        std::memory_order_relaxed);
+    }
+    m.top.store(s.base + left, std::memory_order_relaxed);
+}
+// [/flush]
+
+// ---- what the phases call -----------------------------------------------------------------------
+
+void* ThreadHeap::allocate(base::ClassId id) {
+    os::LockGuard guard(lock);
+    Magazine& m = magazine(id);
+    // The call may have come for want of a heap, and this heap's magazine may hold something.
+    if (void* const block = m.pop()) return block;
+    void* block = nullptr;
+    if (capacity_max(id) == 0) {
+        Slot one{nullptr};
+        if (back::Slab* const slab = slab_with_room(id)) {
+            back::slab::take(*slab, 1, &one);
+            if (slab->free_count == 0) unlist(*slab);
+        }
+        block = one.load(std::memory_order_relaxed);
+    } else if (refill(id)) {
+        block = m.pop();
+    }
+    tick();
+    return block;
+}
+
+void ThreadHeap::release(base::ClassId id, void* block) {
+    os::LockGuard guard(lock);
+    Magazine& m = magazine(id);
+    // The call may have come for want of a heap, and there may be room.
+    if (m.push(block)) return;
+    ClassState& s = state(id);
+    if (capacity(id) == 0) {
+        put_block(id, block);
+    } else {
+        s.active = true;
+        s.flushes++;
+        if (s.refilled_last) grow(id);
+        s.refilled_last = false;
+        if (!m.push(block)) {
+            flush(id, (capacity(id) + 1) / 2);
+            m.push(block);
+        }
+    }
+    tick();
+}
+
+void ThreadHeap::release_remote(back::Slab& slab, void* block) {
+    const back::BlockIndex index = index_of(slab, block);
+    if (HAK_LIKELY(os::options().hardened == 0)) {
+        pending_.add(slab, index);
+        return;
+    }
+    // Hardened: the block goes into its bitmap now, so that a second free is seen now. The slab
+    // cannot change hands meanwhile, since this block is out.
+    back::SlabOwner* const owner = slab.owner.load(std::memory_order_acquire);
+    if (owner == nullptr) hak_abort_double_free(block, base::index(slab.class_id));
+    auto& heap = static_cast<ThreadHeap&>(static_cast<middle::HeapNode&>(*owner));
+    os::LockGuard guard(heap.lock);
+    heap.put_block(slab.class_id, block);
+}
+
+void ThreadHeap::empty_out() {
+    pending_.flush();
+    os::LockGuard guard(lock);
+    for (unsigned c = 1; c < base::class_count; c++)
+        shrink(base::ClassId{static_cast<std::uint8_t>(c)});
+    scavenge();
+}
+
+void ThreadHeap::scavenge() HAK_NO_THREAD_ANALYSIS {
+    collect();
+    for (unsigned c = 1; c < base::class_count; c++) {
+        release_empty_slabs(base::ClassId{static_cast<std::uint8_t>(c)});
+    }
+}
+
+// Lets idle classes shrink, once an interval, and gives the purge its slice.
+void ThreadHeap::tick() {
+    const std::uint64_t now = os::milliseconds();
+    const std::uint64_t interval = std::max<std::uint64_t>(os::options().decay / 2, 1);
+    if (os::has_passed(now, last_tick_, interval)) {
+        last_tick_ = now;
+        collect();
+        for (unsigned c = 1; c < base::class_count; c++) {
+            const base::ClassId id{static_cast<std::uint8_t>(c)};
+            if (!state(id).active) {
+                shrink(id);
+                release_empty_slabs(id);
+            }
+            state(id).active = false;
+        }
+        pending_.flush();
+    }
+    if (back::purge::tick(now)) {
+        middle::orphan_heaps::scavenge(middle::orphan_heaps::Scavenge::all);
+    }
+}
+
+void ThreadHeap::maintain() {
+    os::LockGuard guard(lock);
+    tick();
+}
+
+void ThreadHeap::discard_cached() {
+    for (unsigned c = 1; c < base::class_count; c++) {
+        const base::ClassId id{static_cast<std::uint8_t>(c)};
+        magazine(id).top.store(state(id).base, std::memory_order_relaxed);
+    }
+    pending_.discard();
+}
+
+// ---- reports ------------------------------------------------------------------------------------
+
+ClassStatistics ThreadHeap::statistics(base::ClassId id) {
+    os::LockGuard guard(lock);
+    const ClassState& s = state(id);
+    return {s.refills, s.flushes, capacity(id), magazine(id).count(s.base)};
+}
+
+void ThreadHeap::for_each_cached(const middle::HeapNode& node, middle::CachedVisitor visitor,
+                                 void* context) {
+    const auto& heap = static_cast<const ThreadHeap&>(node);
+    for (unsigned c = 1; c < base::class_count; c++) {
+        const Slot* const base = heap.states_[c].base;
+        const unsigned held = heap.magazines[c].count(base);
+        for (unsigned i = 1; i <= held; i++) {
+            if (const void* const block = base[i].load(std::memory_order_relaxed)) {
+                visitor(block, context);
+            }
+        }
+    }
+    struct Pass {
+        middle::CachedVisitor visitor;
+        void* context;
+    } pass{visitor, context};
+    heap.pending_.for_each(
+        [](back::Slab& slab, unsigned word, std::uint64_t bits, void* pass_context) {
+            const Pass& p = *static_cast<Pass*>(pass_context);
+            for (; bits != 0; bits &= bits - 1) {
+                const unsigned block = word * base::word_bits + base::lowest_bit(bits);
+                p.visitor(slab.start + block * slab.block_bytes, p.context);
+            }
+        },
+        &pass);
+}
+
+const char* ThreadHeap::validate(const middle::HeapNode& node) {
+    const auto& heap = static_cast<const ThreadHeap&>(node);
+    const bool quiet = &heap == current_heap ||
+                       node.state.load(std::memory_order_relaxed) == middle::HeapState::parked;
+    for (unsigned c = 1; c < base::class_count; c++) {
+        const ClassState& s = heap.states_[c];
+        for (const back::Slab* slab = s.head; slab != nullptr; slab = slab->next) {
+            if (!slab->listed || slab->free_count == 0) return "thread_heap I1";
+            if (base::index(slab->class_id) != c ||
+                slab->owner.load(std::memory_order_relaxed) != &node) {
+                return "thread_heap I2";
+            }
+        }
+        // The magazines of a running thread change while they are looked at.
+        if (!quiet) continue;
+        if (const char* const broken = heap.magazines[c].validate(s.base)) return broken;
+    }
+    return quiet ? heap.pending_.validate() : nullptr;
+}
+
+// ---- a thread and its heap
+// ------------------------------------------------------------------------
+
+namespace {
+
+ThreadHeap* adopt_or_make() {
+    if (middle::HeapNode* const node = middle::orphan_heaps::adopt())
+        return static_cast<ThreadHeap*>(node);
+    return ThreadHeap::make();
+}
+
+}  // namespace
+
+namespace {
+
+// A vanished thread may have been about to send a notice, or to drop one. Begin anew: empty all
+// stacks, and notify for each slab whose flag says that somebody was to be told.
+void renew_notices() {
+    for (middle::HeapNode* heap = middle::orphan_heaps::newest(); heap != nullptr;
+         heap = heap->older) {
+        heap->dirty_slabs.store(nullptr, std::memory_order_relaxed);
+    }
+    for (std::uint32_t i = 0; i < back::shared_pool::superslab_count(); i++) {
+        for (unsigned unit = 0; unit < base::superslab_units; unit++) {
+            back::Slab& slab = back::shared_pool::superslab_at(i).slabs[unit];
+            if (!slab.dirty.load(std::memory_order_relaxed)) continue;
+            slab.dirty.store(false, std::memory_order_relaxed);
+            if (slab.owner.load(std::memory_order_relaxed) != nullptr) {
+                middle::remote_bits::notify(slab);
+            }
+        }
+    }
+}
+
+}  // namespace
+
+ThreadHeap* own_heap() {
+    return current_heap == &empty_heap ? nullptr : static_cast<ThreadHeap*>(current_heap);
+}
+
+HeapLease::HeapLease() : heap_(own_heap()) {
+    if (HAK_LIKELY(heap_ != nullptr)) return;
+    os::load_options();
+    heap_ = adopt_or_make();
+    borrowed_ = detached;
+    if (heap_ == nullptr || borrowed_) return;
+    heap_->life.hold();
+    heap_->apply_options();
+    current_heap = heap_;
+    os::arm_thread_exit();
+}
+
+HeapLease::~HeapLease() {
+    if (HAK_LIKELY(!borrowed_) || heap_ == nullptr) return;
+    heap_->empty_out();
+    middle::orphan_heaps::park(*heap_);
+}
+
+void detach_thread() {
+    ThreadHeap* const heap = own_heap();
+    detached = true;
+    if (heap == nullptr) return;
+    current_heap = &empty_heap;
+    heap->empty_out();
+    heap->life.drop();
+    middle::orphan_heaps::park(*heap);
+}
+
+void park_vanished_heaps() {
+    bool any = false;
+    for (middle::HeapNode* node = middle::orphan_heaps::newest(); node != nullptr;
+         node = node->older) {
+        auto& heap = static_cast<ThreadHeap&>(*node);
+        heap.life.reset();
+        if (node->state.load(std::memory_order_relaxed) == middle::HeapState::parked) continue;
+        if (&heap == own_heap()) {
+            heap.life.hold();
+            continue;
+        }
+        any = true;
+        heap.discard_cached();
+        middle::orphan_heaps::park(*node);
+    }
+    if (!any) return;
+    renew_notices();
+    back::shared_pool::renew_room();
+}
+
+}  // namespace hakmem::front

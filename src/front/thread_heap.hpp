@@ -1,0 +1,233 @@
+/**
+ * @file thread_heap.hpp
+ * @box thread_heap — one thread's magazines, and the slabs behind them
+ *
+ * A heap is what lets threads allocate without asking each other. It has a magazine for each class,
+ * and for each class a list of the slabs that it owns and that have free blocks:
+ *
+ *     magazines  [16] [32] [48] …            hits: no lock, no atomics
+ *        │ empty: refill      ▲ full: flush the oldest half
+ *        ▼                    │
+ *     slabs      ▣ ─ ▣ ─ ▣ ───┘              slow path: the heap's own lock
+ *        │ none has room      ▲ all blocks back
+ *        ▼                    │
+ *     shared_pool ────────────┘
+ *
+ * **The empty heap.** Each thread's pointer starts at a constant heap whose magazines are empty,
+ * have capacity zero, and whose tag nobody has. Every operation on it misses, and the slow path
+ * then attaches a real heap. So the fast path never asks whether there is a heap. A thread past its
+ * end goes back to the empty heap, and each late call borrows a parked heap for just that call.
+ *
+ * **Capacity learns.** Magazines start small. When refills and flushes alternate, the program's
+ * working set swings by more than the magazine holds, and it doubles, up to the limits of the
+ * options for a class and for the heap. A class that neither refilled nor flushed for a whole decay
+ * interval is idle: its blocks go back to their slabs and its capacity back to the start.
+ *
+ * The slots lie apart from the heap, all classes' in one stretch of address space, small arrays
+ * first:
+ *
+ *     | first arrays, 1 to 31 blocks a class | wide 1 | wide 2 | …            |
+ *       packed: two pages for all classes     up to the largest capacity, touched as far as used
+ *
+ * A class moves from its first array to its wide one when it first grows; after that growing is
+ * moving `limit`.
+ *
+ * @owns      its magazines, its pending remote frees, the free bits of its slabs
+ * @calls     back/meta_arena back/page_map back/purge back/shared_pool back/slab base/attributes
+ *            base/size_class base/units front/magazine gate/page_gate middle/misuse
+ *            middle/orphan_heaps middle/remote_bits os/clock os/environment os/futex_lock
+ *            os/thread_exit os/virtual_memory
+ * @threads   magazines: the heap's thread. Slow paths: under the heap's lock, by its thread or, for
+ *            scavenging, trimming and fork, by others, who leave the magazines alone
+ * @invariant I1 a slab is listed exactly when it has a free block
+ * @invariant I2 the slabs of a list are of its class and this heap's
+ * @failure   null when no memory can be had; the heap stays usable
+ * @cost      refill and flush: bench: thread_heap; hits: front/magazine
+ * @phase     introduced in 16
+ */
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "back/slab.hpp"
+#include "base/attributes.hpp"
+#include "base/size_class.hpp"
+#include "front/magazine.hpp"
+#include "gate/page_gate.hpp"
+#include "middle/orphan_heaps.hpp"
+#include "middle/remote_bits.hpp"
+
+namespace hakmem::front {
+
+/** The part of a heap that hits need; the empty heap has nothing else. */
+struct HeapFront {
+    Magazine magazines[base::class_count];  ///< By class; the place of class 0 stays empty.
+    std::uint32_t tag_bits;                 ///< The heap's tag, where an entry has it.
+
+    /**
+     * @param id A small class.
+     * @return Its magazine.
+     */
+    HAK_FAST Magazine& magazine(base::ClassId id) { return magazines[base::index(id)]; }
+
+    /**
+     * @param scaled A small class, scaled.
+     * @return Its magazine.
+     */
+    HAK_FAST Magazine& magazine(base::ScaledClass scaled) {
+        auto place = reinterpret_cast<std::uintptr_t>(magazines) + scaled.value;
+        asm("" : "+r"(place));  // one addition, not one in each of the accesses
+        return *reinterpret_cast<Magazine*>(place);
+    }
+};
+static_assert(sizeof(Magazine) == std::size_t{1} << base::class_shift,
+              "a scaled class is the offset of its magazine");
+
+/** The calling thread's heap; the empty heap if it has none. Never null. */
+extern constinit thread_local HeapFront* current_heap;
+
+/**
+ * @param magazine A magazine of the calling thread's heap, be it the empty one.
+ * @return Its class.
+ */
+inline base::ClassId class_of_magazine(const Magazine& magazine) {
+    return base::ClassId{static_cast<std::uint8_t>(&magazine - current_heap->magazines)};
+}
+
+/** What the magazines' hits and misses add up to, for reports. */
+struct ClassStatistics {
+    std::uint64_t refills;  ///< Times that the magazine was empty.
+    std::uint64_t flushes;  ///< Times that it was full.
+    unsigned capacity;      ///< Blocks that it may hold.
+    unsigned cached;        ///< Blocks that it holds.
+};
+
+/** A heap. */
+class ThreadHeap : public HeapFront, public middle::HeapNode {
+public:
+    /**
+     * Makes a heap.
+     * @return The heap, entered in the registry and active; or null.
+     */
+    static ThreadHeap* make();
+
+    /**
+     * Allocates a block when the magazine has none.
+     * @param id A small class.
+     * @return The block, or null.
+     */
+    void* allocate(base::ClassId id);
+
+    /**
+     * Frees a block of this heap when its magazine is full.
+     * @param id Its class.
+     * @param block The block.
+     */
+    void release(base::ClassId id, void* block);
+
+    /**
+     * Frees a block of another heap.
+     * @param slab Its slab.
+     * @param block The block.
+     */
+    void release_remote(back::Slab& slab, void* block);
+
+    /** Gives what is cached back, and releases empty slabs. Called by the heap's thread. */
+    void empty_out();
+
+    /** Collects remote frees and releases empty slabs; the magazines stay. The lock is held. */
+    void scavenge();
+
+    /** Does what is due: idle classes shrink, free memory ages. Called by the heap's thread. */
+    void maintain();
+
+    /** Sets the magazines' capacities by the options in force. Called by the heap's thread. */
+    void apply_options();
+
+    /** Forgets what is cached: the heap of a thread that a fork child does not have. */
+    void discard_cached();
+
+    /**
+     * @param id A small class.
+     * @return What its magazine did and holds. Any thread may ask.
+     */
+    ClassStatistics statistics(base::ClassId id);
+
+private:
+    // What a class needs beyond its magazine.
+    struct ClassState {
+        Slot* base;   // slot 0 of the magazine, in the first array or the wide one
+        Slot* first;  // const: slot 0 of the small array that every class starts with
+        Slot* wide;   // const: slot 0 of the array that holds the largest capacity
+        std::uint32_t wide_capacity;  // const: capacity of the wide array
+        bool refilled_last;           // whether the last slow path was a refill
+        bool active;                  // whether there was a slow path since the last tick
+        back::Slab* head;             // slabs with free blocks; the first serves refills
+        back::Slab* tail;
+        std::uint64_t refills;  // under the lock
+        std::uint64_t flushes;  // under the lock
+    };
+
+    explicit ThreadHeap(Slot* slots);
+    ClassState& state(base::ClassId id) { return states_[base::index(id)]; }
+    unsigned capacity(base::ClassId id);
+    unsigned capacity_max(base::ClassId id);
+    std::size_t grown_bytes(base::ClassId id);
+    std::size_t purge() HAK_REQUIRES(lock);
+
+    bool refill(base::ClassId id) HAK_REQUIRES(lock);
+    back::Slab* slab_with_room(base::ClassId id) HAK_REQUIRES(lock);
+    void flush(base::ClassId id, unsigned count) HAK_REQUIRES(lock);
+    void put(back::Slab& slab, unsigned word, std::uint64_t bits) HAK_REQUIRES(lock);
+    void settle(back::Slab& slab) HAK_REQUIRES(lock);
+    void put_block(base::ClassId id, void* block) HAK_REQUIRES(lock);
+    void grow(base::ClassId id) HAK_REQUIRES(lock);
+    void shrink(base::ClassId id) HAK_REQUIRES(lock);
+    void use_array(base::ClassId id, Slot* array, unsigned capacity);
+    void collect() HAK_REQUIRES(lock);
+    void release_empty_slabs(base::ClassId id) HAK_REQUIRES(lock);
+    void tick() HAK_REQUIRES(lock);
+    void list(back::Slab& slab);
+    void unlist(back::Slab& slab);
+
+    static void for_each_cached(const middle::HeapNode& node, middle::CachedVisitor visitor,
+                                void* context);
+    static const char* validate(const middle::HeapNode& node);
+    static const middle::HeapOperations heap_operations;
+
+    middle::PendingFrees pending_;
+    std::uint64_t last_tick_ = 0;
+    std::size_t grown_bytes_ = 0;  // what the magazines may hold beyond their first capacities
+    ClassState states_[base::class_count] = {};
+    Slot* slots_;              // const: all arrays of slots, on pages of their own
+    std::size_t slots_bytes_;  // const: their length
+};
+
+/** The heap that a slow path works on: the thread's own, or one borrowed for this call. */
+class HeapLease {
+public:
+    HeapLease();
+    ~HeapLease();
+    HeapLease(const HeapLease&) = delete;
+    HeapLease& operator=(const HeapLease&) = delete;
+
+    /** @return The heap, or null when none could be made. */
+    ThreadHeap* heap() const { return heap_; }
+
+private:
+    ThreadHeap* heap_;
+    bool borrowed_ = false;
+};
+
+/** @return The calling thread's own heap, or null while it has none. */
+ThreadHeap* own_heap();
+
+/** Hands the calling thread's heap on. Its later calls borrow one. */
+void detach_thread();
+
+/** After fork, in the child: parks the heaps of the threads that are not there. */
+void park_vanished_heaps();
+
+}  // namespace hakmem::front

@@ -1,0 +1,68 @@
+#include "gate/external_guard.hpp"
+
+#include <atomic>
+#include <cerrno>
+#include <cstdint>
+
+#include "back/page_map.hpp"
+#include "base/attributes.hpp"
+#include "base/units.hpp"
+#include "middle/misuse.hpp"
+#include "os/environment.hpp"
+#include "os/raw_log.hpp"
+#include "os/real_libc.hpp"
+
+namespace hakmem::gate::external_guard {
+
+namespace {
+
+constinit std::atomic<bool> said{false};
+
+bool may_be_a_block(const void* pointer) {
+    const auto address = reinterpret_cast<std::uintptr_t>(pointer);
+    return address % base::block_alignment == 0 && address >= base::unit_bytes &&
+           back::page_map::is_user_address(address);
+}
+
+// [policy]
+// Whether the C library should see the pointer. Ends the process if nobody may.
+HAK_SLOW bool goes_to_libc(const void* pointer) {
+    const auto policy = static_cast<os::ForeignPolicy>(os::options().foreign);
+    if (policy == os::ForeignPolicy::ignore) return false;
+    if (policy == os::ForeignPolicy::abort || !may_be_a_block(pointer)) {
+        hak_abort_foreign_free(pointer);
+    }
+    if (!said.exchange(true, std::memory_order_relaxed)) {
+        os::Message() << "foreign pointer " << pointer
+                      << " handed to the C library, as all later ones will be; "
+                         "see docs: misuse#foreign-free";
+    }
+    return true;
+}
+// [/policy]
+
+}  // namespace
+
+void release(void* pointer) {
+    if (goes_to_libc(pointer) && !os::libc_free(pointer)) hak_abort_foreign_free(pointer);
+}
+
+void* reallocate(void* pointer, std::size_t bytes) {
+    void* result = nullptr;
+    if (!goes_to_libc(pointer)) {
+        errno = ENOMEM;
+    } else if (!os::libc_realloc(pointer, bytes, result)) {
+        hak_abort_foreign_free(pointer);
+    }
+    return result;
+}
+
+std::size_t usable_bytes(const void* pointer) {
+    std::size_t bytes = 0;
+    if (goes_to_libc(pointer) && !os::libc_usable_size(pointer, bytes)) {
+        hak_abort_foreign_free(pointer);
+    }
+    return bytes;
+}
+
+}  // namespace hakmem::gate::external_guard

@@ -1,0 +1,49 @@
+/**
+ * @file external_guard.hpp
+ * @box external_guard — what to do with a pointer that is not ours
+ *
+ * A replaced malloc sees blocks that it did not make. Crashing on them would be correct and
+ * useless; ignoring them leaks; so by default they go to the C library that made them, and the
+ * first one is mentioned, since it tells of two allocators in one process. The option `foreign`
+ * chooses otherwise.
+ *
+ * A value that no malloc can have returned (misaligned, below the first page, above user space) is
+ * not handed on: the C library would only crash without a name. It is reported as what it is.
+ *
+ * @owns      whether it has been said
+ * @calls     back/page_map base/attributes base/units middle/misuse os/environment os/raw_log
+ *            os/real_libc
+ * @threads   any
+ * @invariant none
+ * @failure   where there is no C library to hand a pointer to, the process ends with its name
+ * @cost      rare: not measured
+ * @phase     recorded in 15; completed in 16
+ */
+#pragma once
+
+#include <cstddef>
+
+namespace hakmem::gate::external_guard {
+
+/**
+ * Frees a foreign block by the option's choice.
+ * @param pointer A pointer whose entry is EXTERNAL, not null.
+ */
+void release(void* pointer);
+
+/**
+ * Reallocates a foreign block by the option's choice.
+ * @param pointer A pointer whose entry is EXTERNAL, not null.
+ * @param bytes Size wanted.
+ * @return What the C library's realloc returned; null with errno ENOMEM if foreign blocks are
+ *         ignored.
+ */
+void* reallocate(void* pointer, std::size_t bytes);
+
+/**
+ * @param pointer A pointer whose entry is EXTERNAL, not null.
+ * @return What the C library says; 0 if it was not asked.
+ */
+std::size_t usable_bytes(const void* pointer);
+
+}  // namespace hakmem::gate::external_guard

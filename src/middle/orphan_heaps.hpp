@@ -1,0 +1,141 @@
+/**
+ * @file orphan_heaps.hpp
+ * @box orphan_heaps — all heaps, and the ones that wait for a thread
+ *
+ * A thread's heap outlives the thread: its slabs hold blocks that others still use. So a heap is
+ * never destroyed. When its thread ends it is *parked*, slabs and all, and the next thread that
+ * needs a heap *adopts* it:
+ *
+ *     made ──▶ active ──thread ends──▶ parked ──new thread──▶ active ──▶ …
+ *
+ * Nothing changes for the blocks: the heap keeps its tag, so every entry of the page map stays
+ * right, and remote frees go on arriving as notices. The heap parked last is adopted first, while
+ * its memory is warm.
+ *
+ * A thread that ends without parking its heap (os/thread_exit says how that can be) is noticed by
+ * its lifeline, and its heap is parked by whoever notices.
+ *
+ * Each heap has a lock for its slow paths. Its thread takes it uncontended; others take it to do
+ * something to a heap that is not theirs: fork, reports, malloc_trim, and scavenging, by which a
+ * thread that is about to ask for more memory first collects what was freed into parked heaps.
+ *
+ * This box knows a heap only as a node with five operations; what a heap consists of is
+ * front/thread_heap's business.
+ *
+ * @owns      the list of heaps and the stack of parked ones
+ * @calls     back/page_map back/slab base/lock_rank os/futex_lock os/thread_exit
+ * @threads   any; one lock for both lists. The list of heaps only grows, and may be walked without
+ *            it
+ * @invariant I1 every parked heap is in the list of heaps
+ * @invariant I2 tags are the numbers 1, 2, … in order of making
+ * @failure   publish() says when there are no more tags
+ * @cost      an uncontended lock a thread start and end
+ * @phase     introduced in 16
+ */
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "back/slab.hpp"
+#include "base/lock_rank.hpp"
+#include "os/futex_lock.hpp"
+#include "os/thread_exit.hpp"
+
+namespace hakmem::middle {
+
+/** Where a heap is in its life. */
+enum class HeapState : std::uint8_t {
+    active,  ///< A thread's.
+    parked,  ///< Nobody's; waits for a thread.
+};
+
+/** Called for a cached block, one that is in neither the program's hands nor its slab's. */
+using CachedVisitor = void (*)(const void* block, void* context);
+
+struct HeapNode;
+
+/** What others may do to a heap whose lock they hold, unless it says otherwise. */
+struct HeapOperations {
+    void (*for_each_cached)(const HeapNode& heap, CachedVisitor visitor,
+                            void* context);  ///< Visits the blocks in magazines and pending frees.
+    void (*scavenge)(HeapNode& heap);        ///< Collects remote frees and releases empty slabs.
+    void (*empty_out)(
+        HeapNode& heap);  ///< Gives back what a dead thread had cached. Takes the lock itself.
+    std::size_t (*purge)(HeapNode& heap);  ///< Gives pages back that hold nothing; says how much.
+    const char* (*validate)(const HeapNode& heap);  ///< Names an invariant that does not hold.
+};
+
+/** What is common to all heaps; towards slabs, a heap is their owner. */
+struct HeapNode : back::SlabOwner {
+    /** @param heap_operations What others may do to it. */
+    constexpr explicit HeapNode(const HeapOperations& heap_operations)
+        : operations(heap_operations) {}
+
+    os::FutexLock lock{base::LockRank::heap};         ///< Held by its slow paths.
+    os::Lifeline life;                                ///< Held by its thread while it is active.
+    std::atomic<HeapState> state{HeapState::active};  ///< Written under the registry's lock.
+    const HeapOperations& operations;                 ///< const.
+    HeapNode* older = nullptr;        ///< const once published: the heap made before.
+    HeapNode* next_parked = nullptr;  ///< Under the registry's lock.
+};
+
+namespace orphan_heaps {
+
+/**
+ * Takes a parked heap.
+ * @return The heap parked last, active again; or null. Somebody may hold its lock, for one thing
+ *         that is done to parked heaps; the new thread must take the lock once before it uses
+ *         anything else of the heap.
+ */
+HeapNode* adopt();
+
+/**
+ * Enters a heap that was just made, and gives it its tag.
+ * @param heap The heap, active.
+ * @return Whether there was a tag left.
+ */
+bool publish(HeapNode& heap);
+
+/**
+ * Parks a heap.
+ * @param heap The heap, with nothing cached, its lock not held.
+ */
+void park(HeapNode& heap);
+
+/** @return The heap made last; follow `older` for the others. */
+HeapNode* newest();
+
+/** @return How many heaps there are. */
+std::uint32_t count();
+
+/** @return How many of them are parked. */
+std::uint32_t parked_count();
+
+/** Which heaps to scavenge. */
+enum class Scavenge {
+    parked,  ///< Those without a thread.
+    all,     ///< All, since a thread may sleep for long while others free its blocks.
+};
+
+/**
+ * Collects, releases and purges in every heap, one after the other, whatever its thread does.
+ * @return Bytes given back to the system.
+ */
+std::size_t purge();
+
+/**
+ * Scavenges heaps that have notices waiting and are not locked.
+ * @param which Of these.
+ */
+void scavenge(Scavenge which);
+
+/** @return The name of the first invariant that does not hold, or null. */
+const char* validate();
+
+/** @return This box's lock, for fork. */
+os::FutexLock& fork_lock();
+
+}  // namespace orphan_heaps
+}  // namespace hakmem::middle

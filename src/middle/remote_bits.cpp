@@ -1,0 +1,150 @@
+#include "middle/remote_bits.hpp"
+
+#include "base/bits.hpp"
+#include "base/size_class.hpp"
+#include "middle/misuse.hpp"
+
+namespace hakmem::middle {
+
+namespace {
+
+// Blocks a slab's word by its bits, for messages.
+const void* first_block(const back::Slab& slab, unsigned word, std::uint64_t bits) {
+    return slab.start + (word * base::word_bits + base::lowest_bit(bits)) * slab.block_bytes;
+}
+
+[[noreturn]] HAK_SLOW void report_double_free(const back::Slab& slab, unsigned word,
+                                              std::uint64_t bits) {
+    hak_abort_double_free(first_block(slab, word, bits), base::index(slab.class_id));
+}
+
+}  // namespace
+
+void PendingFrees::Entry::set(back::Slab* new_slab, std::uint32_t new_word,
+                              std::uint64_t new_bits) {
+    bits.store(0, std::memory_order_relaxed);
+    slab.store(new_slab, std::memory_order_relaxed);
+    word.store(new_word, std::memory_order_relaxed);
+    bits.store(new_bits, std::memory_order_relaxed);
+}
+
+// [collect_bits]
+void PendingFrees::add(back::Slab& slab, back::BlockIndex index) {
+    const unsigned word = index.word();
+    // Slab records lie at a fixed distance from each other; the shift drops the bits that all
+    // share.
+    const std::size_t hash = (reinterpret_cast<std::uintptr_t>(&slab) >> 6) * 7 + word;
+    Entry& entry = entries_[hash % entries_max];
+    if (entry.slab.load(std::memory_order_relaxed) == &slab &&
+        entry.word.load(std::memory_order_relaxed) == word) {
+        const std::uint64_t bits = entry.bits.load(std::memory_order_relaxed);
+        if (HAK_UNLIKELY((bits & index.bit()) != 0)) report_double_free(slab, word, index.bit());
+        entry.bits.store(bits | index.bit(), std::memory_order_relaxed);
+    } else {
+        send(entry);
+        entry.set(&slab, word, index.bit());
+    }
+    pending_bytes_ += slab.block_bytes;
+    if (pending_bytes_ > pending_bytes_max) flush();
+}
+// [/collect_bits]
+
+void PendingFrees::send(Entry& entry) {
+    back::Slab* const slab = entry.slab.load(std::memory_order_relaxed);
+    if (slab == nullptr) return;
+    const std::uint64_t bits = entry.bits.load(std::memory_order_relaxed);
+    const std::uint32_t word = entry.word.load(std::memory_order_relaxed);
+    entry.set(nullptr, 0, 0);
+    remote_bits::free_blocks(*slab, word, bits);
+}
+
+void PendingFrees::flush() {
+    for (Entry& entry : entries_) send(entry);
+    pending_bytes_ = 0;
+}
+
+void PendingFrees::discard() {
+    for (Entry& entry : entries_) entry.set(nullptr, 0, 0);
+    pending_bytes_ = 0;
+}
+
+void PendingFrees::for_each(void (*visitor)(back::Slab& slab, unsigned word, std::uint64_t bits,
+                                            void* context),
+                            void* context) const {
+    for (const Entry& entry : entries_) {
+        back::Slab* const slab = entry.slab.load(std::memory_order_relaxed);
+        const std::uint64_t bits = entry.bits.load(std::memory_order_relaxed);
+        if (slab == nullptr || bits == 0) continue;
+        visitor(*slab, entry.word.load(std::memory_order_relaxed), bits, context);
+    }
+}
+
+const char* PendingFrees::validate() const {
+    for (const Entry& entry : entries_) {
+        const bool empty = entry.slab.load(std::memory_order_relaxed) == nullptr;
+        if (empty != (entry.bits.load(std::memory_order_relaxed) == 0)) return "remote_bits I1";
+    }
+    return nullptr;
+}
+
+namespace remote_bits {
+
+// [free]
+void free_blocks(back::Slab& slab, unsigned word, std::uint64_t bits) {
+    const std::uint64_t before = slab.remote_bits(word).fetch_or(bits, std::memory_order_release);
+    if (HAK_UNLIKELY((before & bits) != 0)) report_double_free(slab, word, before & bits);
+    notify(slab);
+}
+// [/free]
+
+// [notify]
+void notify(back::Slab& slab) {
+    while (!slab.dirty.exchange(true, std::memory_order_acq_rel)) {
+        if (back::SlabOwner* const owner = slab.owner.load(std::memory_order_acquire)) {
+            back::Slab* top = owner->dirty_slabs.load(std::memory_order_relaxed);
+            do {
+                slab.next_dirty.store(top, std::memory_order_relaxed);
+            } while (!owner->dirty_slabs.compare_exchange_weak(
+                top, &slab, std::memory_order_release, std::memory_order_relaxed));
+            return;
+        }
+        // The slab is in the pool, so the notice is late. Before it is dropped: did a heap take the
+        // slab meanwhile, and a thread leave its notice to this one?
+        slab.dirty.exchange(false, std::memory_order_acq_rel);
+        if (slab.owner.load(std::memory_order_acquire) == nullptr) return;
+    }
+}
+// [/notify]
+
+// [collect]
+void collect(back::SlabOwner& owner, void (*merged)(back::Slab& slab, void* context),
+             void* context) {
+    if (owner.dirty_slabs.load(std::memory_order_relaxed) == nullptr) return;
+    back::Slab* slab = owner.dirty_slabs.exchange(nullptr, std::memory_order_acquire);
+    while (slab != nullptr) {
+        back::Slab* const next = slab->next_dirty.load(std::memory_order_relaxed);
+        slab->dirty.exchange(false, std::memory_order_acq_rel);
+        if (slab->owner.load(std::memory_order_acquire) != &owner) {
+            // A late notice of a slab that has moved on. Its new owner must hear of it.
+            if (slab->owner.load(std::memory_order_acquire) != nullptr) notify(*slab);
+        } else {
+            bool any = false;
+            for (unsigned word = 0; word < slab->word_count(); word++) {
+                if (slab->remote_bits(word).load(std::memory_order_relaxed) == 0) continue;
+                any = true;
+                const std::uint64_t bits =
+                    slab->remote_bits(word).exchange(0, std::memory_order_acquire);
+                if (HAK_UNLIKELY(!back::slab::put(*slab, word, bits))) {
+                    report_double_free(*slab, word, bits & slab->free_bits[word]);
+                }
+            }
+            // A late notice brings nothing, and its slab may have no free block to offer.
+            if (any) merged(*slab, context);
+        }
+        slab = next;
+    }
+}
+// [/collect]
+
+}  // namespace remote_bits
+}  // namespace hakmem::middle

@@ -1,0 +1,137 @@
+#include "os/futex_lock.hpp"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+#include "os/raw_log.hpp"
+
+namespace hakmem::os {
+
+namespace {
+
+enum : std::uint32_t { unlocked = 0, locked = 1, contended = 2 };
+
+// What a thread knows about the locks it holds. It is part of the static TLS that a dlopen of the
+// library must find room for, hence so small.
+struct HeldLocks {
+    std::uint8_t count;
+    bool forking;
+    std::uint16_t ranks;  // bit i: a lock of rank i is held
+};
+constinit thread_local HeldLocks held{0, false, 0};
+
+constinit std::atomic<void (*)()> pending_action{nullptr};
+constinit std::atomic<std::uint64_t> waits{0};
+
+#ifdef NDEBUG
+constexpr bool ranks_checked = false;
+#else
+constexpr bool ranks_checked = true;
+#endif
+
+constexpr unsigned spins_before_sleep = 100;  // roughly what a short critical section lasts
+
+void futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value) {
+    const int saved_errno = errno;
+    syscall(SYS_futex, &word, operation | FUTEX_PRIVATE_FLAG, value, nullptr, nullptr, 0);
+    errno = saved_errno;
+}
+
+// [rank_check]
+void note_locked(base::LockRank rank, bool any_order) {
+    const auto bit = static_cast<std::uint16_t>(1u << static_cast<unsigned>(rank));
+    // Also refuses a second lock of the same rank: `bit` itself must be above all that are held.
+    if (ranks_checked && !any_order && held.ranks >= bit) {
+        Message() << "lock order: rank " << static_cast<unsigned>(rank)
+                  << " taken while ranks of mask " << unsigned{held.ranks} << " are held";
+        std::abort();
+    }
+    held.ranks = static_cast<std::uint16_t>(held.ranks | bit);
+    held.count++;
+}
+// [/rank_check]
+
+void run_pending_action() {
+    if (void (*const action)() = pending_action.exchange(nullptr, std::memory_order_acquire)) {
+        action();
+    }
+}
+
+// [pending]
+void note_unlocked(base::LockRank rank) {
+    held.ranks = static_cast<std::uint16_t>(held.ranks & ~(1u << static_cast<unsigned>(rank)));
+    held.count--;
+    if (held.count == 0 &&
+        HAK_UNLIKELY(pending_action.load(std::memory_order_relaxed) != nullptr)) {
+        run_pending_action();
+    }
+}
+// [/pending]
+
+}  // namespace
+
+// [lock]
+void FutexLock::lock() {
+    if (HAK_UNLIKELY(held.forking)) return;
+    note_locked(rank_, false);
+    std::uint32_t expected = unlocked;
+    if (!word_.compare_exchange_strong(expected, locked, std::memory_order_acquire)) wait();
+}
+// [/lock]
+
+// [wait]
+void FutexLock::wait() {
+    waits.fetch_add(1, std::memory_order_relaxed);
+    for (unsigned i = 0; i < spins_before_sleep; i++) {
+        __builtin_ia32_pause();
+        std::uint32_t expected = unlocked;
+        if (word_.compare_exchange_weak(expected, locked, std::memory_order_acquire)) return;
+    }
+    while (word_.exchange(contended, std::memory_order_acquire) != unlocked) {
+        futex(word_, FUTEX_WAIT, contended);
+    }
+}
+// [/wait]
+
+// [unlock]
+void FutexLock::unlock() {
+    if (HAK_UNLIKELY(held.forking)) return;
+    if (word_.exchange(unlocked, std::memory_order_release) == contended) {
+        futex(word_, FUTEX_WAKE, 1);
+    }
+    note_unlocked(rank_);
+}
+// [/unlock]
+
+bool FutexLock::try_lock() {
+    if (HAK_UNLIKELY(held.forking)) return true;
+    std::uint32_t expected = unlocked;
+    if (!word_.compare_exchange_strong(expected, locked, std::memory_order_acquire)) return false;
+    note_locked(rank_, true);
+    return true;
+}
+
+void FutexLock::lock_for_fork() {
+    std::uint32_t expected = unlocked;
+    if (!word_.compare_exchange_strong(expected, locked, std::memory_order_acquire)) wait();
+}
+
+void FutexLock::unlock_after_fork() {
+    if (word_.exchange(unlocked, std::memory_order_release) == contended) {
+        futex(word_, FUTEX_WAKE, 1);
+    }
+}
+
+unsigned locks_held() { return held.forking ? 1 : held.count; }
+
+void set_forking(bool holds) { held.forking = holds; }
+
+void when_unlocked(void (*action)()) { pending_action.store(action, std::memory_order_release); }
+
+std::uint64_t lock_waits() { return waits.load(std::memory_order_relaxed); }
+
+}  // namespace hakmem::os

@@ -1,0 +1,333 @@
+#include "phases/phase_16.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+
+#include "back/large.hpp"
+#include "back/meta_arena.hpp"
+#include "back/page_map.hpp"
+#include "back/purge.hpp"
+#include "back/shared_pool.hpp"
+#include "back/slab.hpp"
+#include "base/units.hpp"
+#include "gate/external_guard.hpp"
+#include "middle/misuse.hpp"
+#include "middle/orphan_heaps.hpp"
+#include "os/clock.hpp"
+#include "os/environment.hpp"
+#include "os/futex_lock.hpp"
+
+namespace hakmem::phases {
+
+namespace {
+
+using OomHandler = int (*)(std::size_t bytes, void* context);
+constinit std::atomic<OomHandler> oom_handler{nullptr};
+constinit std::atomic<void*> oom_context{nullptr};
+
+// free must leave errno alone, whatever the kernel says on the way.
+class KeepErrno {
+public:
+    KeepErrno() : saved_(errno) {}
+    ~KeepErrno() { errno = saved_; }
+    KeepErrno(const KeepErrno&) = delete;
+    KeepErrno& operator=(const KeepErrno&) = delete;
+
+private:
+    int saved_;
+};
+
+void* no_memory() {
+    errno = ENOMEM;
+    return nullptr;
+}
+
+// Takes together what is free in any heap, without giving it back to the system. Other heaps keep
+// their magazines, which only their threads may touch.
+void reclaim() {
+    if (front::ThreadHeap* const heap = front::own_heap()) heap->empty_out();
+    for (middle::HeapNode* heap = middle::orphan_heaps::newest(); heap != nullptr;
+         heap = heap->older) {
+        os::LockGuard guard(heap->lock);
+        heap->operations.scavenge(*heap);
+    }
+    back::large::trim_cache(os::milliseconds(), 0);
+}
+
+// [persist]
+// Tries, then lets go of what is held in reserve and tries again, then asks the program for help
+// for as long as it offers some.
+template <typename Attempt>
+void* persist(std::size_t bytes, Attempt attempt) {
+    const int saved_errno = errno;
+    void* block = attempt();
+    if (HAK_UNLIKELY(block == nullptr)) {
+        reclaim();
+        block = attempt();
+    }
+    while (HAK_UNLIKELY(block == nullptr)) {
+        const OomHandler handler = oom_handler.load(std::memory_order_acquire);
+        if (handler == nullptr) return no_memory();
+        if (handler(bytes, oom_context.load(std::memory_order_relaxed)) == 0) return no_memory();
+        block = attempt();
+    }
+    errno = saved_errno;
+    return block;
+}
+// [/persist]
+
+// The start of a block and what is known of it. A pointer without one is misuse.
+struct Block {
+    back::Slab* slab;
+    std::size_t bytes;
+};
+
+Block block_at(const void* pointer, base::ClassId id) {
+    back::Slab* const slab = back::page_map::slab_of(pointer);
+    if (id == base::ClassId::free || slab == nullptr) hak_abort_double_free(pointer, 0);
+    if (base::is_small(id)) {
+        back::BlockIndex index{};
+        if (!back::slab::index_of(*slab, pointer, index)) {
+            hak_abort_invalid_free(pointer, base::index(id));
+        }
+    } else if (pointer != slab->start) {
+        hak_abort_invalid_free(pointer, 0);
+    }
+    return {slab, slab->block_bytes};
+}
+
+// Whether realloc leaves a smaller request where it is: the block is small, or not twice too large.
+bool is_worth_keeping(std::size_t bytes, std::size_t usable) {
+    constexpr std::size_t always_kept_bytes = 64;
+    return bytes > usable / 2 || usable <= always_kept_bytes;
+}
+
+// Whether a block of this usable size can have been asked for by this size.
+bool is_possible(std::size_t bytes, std::size_t usable, SizeClaim claim) {
+    if (bytes > usable) return false;
+    if (claim == SizeClaim::at_most) return true;
+    // A large block may be a reused mapping, which is larger than was asked for.
+    if (claim == SizeClaim::exact && usable <= base::small_bytes_max) {
+        return Phase16::good_bytes(bytes) == usable;
+    }
+    return is_worth_keeping(bytes, usable);
+}
+
+// An own mapping may end within a unit whose rest is somebody else's.
+bool is_external(const void* pointer, base::ClassId id) {
+    if (id == base::ClassId::external) return true;
+    if (id != base::ClassId::large) return false;
+    const back::Slab& slab = *back::page_map::slab_of(pointer);
+    return pointer < slab.start || pointer >= slab.start + slab.block_bytes;
+}
+
+}  // namespace
+
+// ---- malloc -------------------------------------------------------------------------------------
+
+void* Phase16::allocate_small(base::ClassId id) {
+    front::Magazine& magazine = front::current_heap->magazine(id);
+    if (void* const block = magazine.pop(); HAK_LIKELY(block)) return block;
+    return allocate_slow(magazine);
+}
+
+void* Phase16::allocate_above_tiny(std::size_t bytes) {
+    if (HAK_LIKELY(bytes <= base::small_bytes_max)) {
+        return allocate_small(base::class_of(bytes));
+    }
+    bool zero = false;
+    return allocate_large(bytes, base::block_alignment, zero);
+}
+
+HAK_SLOW void* Phase16::allocate_slow(const front::Magazine& empty) {
+    const base::ClassId id = front::class_of_magazine(empty);
+    return persist(base::row(id).block_bytes, [id]() -> void* {
+        const front::HeapLease lease;
+        return lease.heap() != nullptr ? lease.heap()->allocate(id) : nullptr;
+    });
+}
+
+HAK_SLOW void* Phase16::allocate_large(std::size_t bytes, std::size_t alignment, bool& zero) {
+    if (bytes > base::request_bytes_max) return no_memory();
+    os::load_options();
+    return persist(bytes, [&] { return back::large::allocate(bytes, alignment, zero); });
+}
+
+void* Phase16::allocate_zeroed(std::size_t count, std::size_t bytes) {
+    std::size_t total = 0;
+    if (HAK_UNLIKELY(__builtin_mul_overflow(count, bytes, &total))) return no_memory();
+    bool zero = false;
+    void* const block = total <= base::small_bytes_max
+                            ? allocate(total)
+                            : allocate_large(total, base::block_alignment, zero);
+    if (HAK_LIKELY(block != nullptr) && !zero) std::memset(block, 0, total);
+    return block;
+}
+
+// [aligned]
+void* Phase16::allocate_aligned(std::size_t alignment, std::size_t bytes) {
+    if (!std::has_single_bit(alignment)) {
+        errno = EINVAL;
+        return nullptr;
+    }
+    if (alignment <= base::block_alignment) return allocate(bytes);
+    if (bytes > base::request_bytes_max || alignment > base::alignment_bytes_max)
+        return no_memory();
+    // Block i of a slab lies at a multiple of the block size, so a class whose size is a multiple
+    // of the alignment will do. The next power of two is always such a class.
+    const std::size_t padded = base::round_up(std::max<std::size_t>(bytes, 1), alignment);
+    if (padded <= base::small_bytes_max) {
+        base::ClassId id = base::class_of(padded);
+        while (base::row(id).block_bytes % alignment != 0) {
+            id = base::ClassId{static_cast<std::uint8_t>(base::index(id) + 1)};
+        }
+        return allocate_small(id);
+    }
+    bool zero = false;
+    return allocate_large(std::max<std::size_t>(bytes, 1), alignment, zero);
+}
+// [/aligned]
+
+// ---- free ---------------------------------------------------------------------------------------
+
+HAK_SLOW void Phase16::deallocate_slow(void* block, const front::Magazine& full) noexcept {
+    const KeepErrno keep_errno;
+    const base::ClassId id = front::class_of_magazine(full);
+    const front::HeapLease lease;
+    lease.heap()->release(id, block);
+}
+
+// [free elsewhere]
+// Everything that is not a block of this thread's heap. Not cold: remote frees come this way.
+void Phase16::deallocate_elsewhere(void* block) noexcept {
+    if (block == nullptr) return;
+    const base::ClassId id = back::page_map::entry_of(block).class_id();
+    const KeepErrno keep_errno;
+    if (HAK_LIKELY(base::is_small(id))) {
+        const front::HeapLease lease;
+        front::ThreadHeap* const heap = lease.heap();
+        back::Slab* const slab = back::page_map::slab_of(block);
+        if (slab == nullptr) hak_abort_double_free(block, base::index(id));
+        if (heap == nullptr) {
+            // Out of memory for a heap: send the one bit directly.
+            back::BlockIndex index{};
+            if (!back::slab::index_of(*slab, block, index)) {
+                hak_abort_invalid_free(block, base::index(id));
+            }
+            middle::remote_bits::free_blocks(*slab, index.word(), index.bit());
+        } else if (static_cast<back::SlabOwner*>(heap) ==
+                   slab->owner.load(std::memory_order_relaxed)) {
+            // The thread had no heap yet, or borrowed this one, and the block is of just this heap.
+            heap->release(id, block);
+        } else {
+            heap->release_remote(*slab, block);
+        }
+    } else if (is_external(block, id)) {
+        gate::external_guard::release(block);
+    } else {
+        back::large::release(*block_at(block, id).slab);
+        if (front::ThreadHeap* const heap = front::own_heap()) heap->maintain();
+    }
+}
+// [/free elsewhere]
+
+void Phase16::deallocate_sized_slow(void* block, std::size_t bytes, SizeClaim claim) noexcept {
+    if (block == nullptr) return;
+    const back::page_map::Entry entry = back::page_map::entry_of(block);
+    if (!is_external(block, entry.class_id())) {
+        const std::size_t usable = block_at(block, entry.class_id()).bytes;
+        if (!is_possible(bytes, usable, claim)) hak_abort_sized_mismatch(block, bytes, usable);
+    }
+    deallocate(block);
+}
+
+// ---- realloc ------------------------------------------------------------------------------------
+
+// [realloc]
+void* Phase16::reallocate(void* block, std::size_t bytes) {
+    if (block == nullptr) return allocate(bytes);
+    if (bytes == 0) {
+        deallocate(block);
+        return nullptr;
+    }
+    const base::ClassId id = back::page_map::entry_of(block).class_id();
+    if (is_external(block, id)) return gate::external_guard::reallocate(block, bytes);
+    if (bytes > base::request_bytes_max) return no_memory();
+    const Block old = block_at(block, id);
+    if (base::is_small(id) && bytes <= old.bytes && is_worth_keeping(bytes, old.bytes))
+        return block;
+    // Let the kernel do it.
+    if (id == base::ClassId::large && bytes > base::small_bytes_max) {
+        const int saved_errno = errno;
+        void* const resized = back::large::resize(*old.slab, bytes);
+        errno = saved_errno;
+        if (resized != nullptr) return resized;
+    }
+    // Copy.
+    void* const copy = allocate(bytes);
+    if (copy == nullptr) return nullptr;
+    std::memcpy(copy, block, std::min(old.bytes, bytes));
+    deallocate(block);
+    return copy;
+}
+// [/realloc]
+
+// ---- questions ----------------------------------------------------------------------------------
+
+std::size_t Phase16::usable_bytes(const void* block) {
+    if (block == nullptr) return 0;
+    const base::ClassId id = back::page_map::entry_of(block).class_id();
+    if (base::is_small(id)) return base::row(id).block_bytes;
+    if (is_external(block, id)) return gate::external_guard::usable_bytes(block);
+    return block_at(block, id).bytes;
+}
+
+std::size_t Phase16::good_bytes(std::size_t bytes) {
+    if (bytes <= base::small_bytes_max) return base::row(base::class_of(bytes)).block_bytes;
+    return bytes <= base::request_bytes_max ? back::large::usable_bytes(bytes) : 0;
+}
+
+std::size_t Phase16::trim() {
+    if (front::ThreadHeap* const heap = front::own_heap()) heap->empty_out();
+    const std::size_t purged = middle::orphan_heaps::purge();
+    return purged + back::purge::all();
+}
+
+const char* Phase16::validate() {
+    for (middle::HeapNode* heap = middle::orphan_heaps::newest(); heap != nullptr;
+         heap = heap->older) {
+        os::LockGuard guard(heap->lock);
+        if (const char* const broken = heap->operations.validate(*heap)) return broken;
+        for (std::uint32_t i = 0; i < back::shared_pool::superslab_count(); i++) {
+            for (unsigned unit = 0; unit < base::superslab_units; unit++) {
+                const back::Slab& slab = back::shared_pool::superslab_at(i).slabs[unit];
+                if (slab.owner.load(std::memory_order_acquire) != heap) continue;
+                if (slab.listed != (slab.free_count > 0)) return "thread_heap I1";
+                if (const char* const broken = back::slab::validate(slab)) return broken;
+            }
+        }
+    }
+    for (std::uint32_t i = 0; i < back::shared_pool::superslab_count(); i++) {
+        if (const char* const broken =
+                back::superslab::validate(back::shared_pool::superslab_at(i))) {
+            return broken;
+        }
+    }
+    const char* const results[] = {back::shared_pool::validate(), back::large::validate(),
+                                   back::page_map::validate(), back::meta_arena::validate(),
+                                   middle::orphan_heaps::validate()};
+    for (const char* const broken : results) {
+        if (broken != nullptr) return broken;
+    }
+    return nullptr;
+}
+
+void Phase16::set_oom_handler(OomHandler handler, void* context) {
+    oom_context.store(context, std::memory_order_relaxed);
+    oom_handler.store(handler, std::memory_order_release);
+}
+
+}  // namespace hakmem::phases

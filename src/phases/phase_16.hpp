@@ -1,0 +1,172 @@
+/**
+ * @file phase_16.hpp
+ * @box phase_16 — the production malloc, whole
+ *
+ * The recorded phases put a byte in front of each small block, to tell free what it is. The idea
+ * was right and the place was wrong: the byte cost every block its alignment, a page-aligned
+ * pointer had none that could be read, and the largest class had none at all. Phase 16 keeps the
+ * byte and moves it out of band, into the page map. What is left of malloc and free when everything
+ * hits is below, complete:
+ *
+ *     malloc   size ─▶ class ─▶ magazine.pop
+ *     free     pointer ─▶ entry − tag ─▶ magazine.push
+ *
+ * Preconditions of both hits: none. Any size, any pointer, any thread, any time. What they cannot
+ * serve is answered by a null or a false, and a tail call goes to the slow path, which finds out
+ * why it was called.
+ *
+ * @owns      the composition; no state
+ * @calls     back/large back/meta_arena back/page_map back/purge back/shared_pool back/slab
+ *            base/attributes base/size_class base/units front/magazine front/thread_heap
+ *            gate/external_guard gate/page_gate middle/misuse middle/orphan_heaps os/clock
+ *            os/environment os/futex_lock
+ * @threads   any
+ * @invariant none
+ * @failure   null with errno ENOMEM or EINVAL; misuse ends the process with its name
+ * @cost      instructions of a hit are locked by tests/codegen; bench: phase_16
+ * @phase     introduced in 16
+ */
+#pragma once
+
+#include <cstddef>
+
+#include "base/attributes.hpp"
+#include "base/size_class.hpp"
+#include "front/magazine.hpp"
+#include "front/thread_heap.hpp"
+#include "gate/page_gate.hpp"
+
+namespace hakmem::phases {
+
+/** How a size that comes with a free is to be taken. */
+enum class SizeClaim {
+    exact,    ///< The size that was asked for: operator delete.
+    resized,  ///< The same, or what realloc made of it in place: free_sized.
+    at_most,  ///< The block may be any larger, for the sake of its alignment.
+};
+
+/** Phase 16: magazine in front, page_gate behind, slabs with bits below. */
+struct Phase16 {
+    /**
+     * What malloc does when it hits, for those who have a slow path of their own.
+     * @param bytes Any size.
+     * @return A block, or null when there is more to do.
+     */
+    HAK_FAST static void* allocate_hit(std::size_t bytes) {
+        if (HAK_UNLIKELY(bytes > base::tiny_bytes_max)) return nullptr;
+        return front::current_heap->magazine(base::scaled_class_of_tiny(bytes)).pop();
+    }
+
+    // [malloc]
+    /**
+     * malloc.
+     * @param bytes Any size.
+     * @return A block, or null with errno ENOMEM.
+     */
+    HAK_FAST static void* allocate(std::size_t bytes) {
+        if (HAK_UNLIKELY(bytes > base::tiny_bytes_max)) return allocate_above_tiny(bytes);
+        front::Magazine& magazine =
+            front::current_heap->magazine(base::scaled_class_of_tiny(bytes));
+        if (void* const block = magazine.pop(); HAK_LIKELY(block)) return block;
+        return allocate_slow(magazine);
+    }
+    // [/malloc]
+
+    // [free]
+    /**
+     * free.
+     * @param block A block, or null.
+     */
+    HAK_FAST static void deallocate(void* block) noexcept {
+        front::HeapFront* const heap = front::current_heap;
+        const base::ScaledClass mine{gate::classify(block, heap->tag_bits)};
+        if (HAK_UNLIKELY(mine.value >= gate::magazine_offset_end))
+            return deallocate_elsewhere(block);
+        front::Magazine& magazine = heap->magazine(mine);
+        if (HAK_UNLIKELY(!magazine.push(block))) deallocate_slow(block, magazine);
+    }
+    // [/free]
+
+    /**
+     * calloc.
+     * @param count Number of elements.
+     * @param bytes Size of one.
+     * @return A zeroed block, or null with errno ENOMEM.
+     */
+    static void* allocate_zeroed(std::size_t count, std::size_t bytes);
+
+    /**
+     * realloc.
+     * @param block A block, or null.
+     * @param bytes Any size; 0 frees the block.
+     * @return The block, moved or not; or null with errno ENOMEM, the old block being as it was; or
+     *         null after freeing.
+     */
+    static void* reallocate(void* block, std::size_t bytes);
+
+    /**
+     * aligned_alloc.
+     * @param alignment Any value.
+     * @param bytes Any size.
+     * @return A block, or null with errno EINVAL or ENOMEM.
+     */
+    static void* allocate_aligned(std::size_t alignment, std::size_t bytes);
+
+    /**
+     * free_sized and sized operator delete.
+     * @param block A block, or null.
+     * @param bytes The size that the caller knows.
+     * @param claim How it is to be taken.
+     */
+    HAK_FAST static void deallocate_sized(void* block, std::size_t bytes,
+                                          SizeClaim claim) noexcept {
+        front::HeapFront* const heap = front::current_heap;
+        const base::ScaledClass mine{gate::classify(block, heap->tag_bits)};
+        if (HAK_LIKELY(mine.value < gate::magazine_offset_end) &&
+            HAK_LIKELY(heap->magazine(mine).push(block))) {
+            return;
+        }
+        deallocate_sized_slow(block, bytes, claim);
+    }
+
+    /**
+     * malloc_usable_size.
+     * @param block A block, or null.
+     * @return Its writable bytes; 0 for null.
+     */
+    static std::size_t usable_bytes(const void* block);
+
+    /**
+     * malloc_good_size, as other systems call it.
+     * @param bytes Any size.
+     * @return The usable bytes that a block of this size would have; 0 if there can be none.
+     */
+    static std::size_t good_bytes(std::size_t bytes);
+
+    /**
+     * malloc_trim(0).
+     * @return Bytes given back to the system.
+     */
+    static std::size_t trim();
+
+    /** @return The name of the first invariant of any box that does not hold, or null. */
+    static const char* validate();
+
+    /**
+     * Sets what is asked for help before an allocation fails.
+     * @param handler Returns whether trying again makes sense; null for none.
+     * @param context Passed through.
+     */
+    static void set_oom_handler(int (*handler)(std::size_t bytes, void* context), void* context);
+
+private:
+    static void* allocate_above_tiny(std::size_t bytes);
+    static void* allocate_small(base::ClassId id);
+    static void* allocate_slow(const front::Magazine& empty);
+    static void* allocate_large(std::size_t bytes, std::size_t alignment, bool& zero);
+    static void deallocate_slow(void* block, const front::Magazine& full) noexcept;
+    static void deallocate_elsewhere(void* block) noexcept;
+    static void deallocate_sized_slow(void* block, std::size_t bytes, SizeClaim claim) noexcept;
+};
+
+}  // namespace hakmem::phases

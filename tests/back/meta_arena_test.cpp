@@ -1,0 +1,185 @@
+#include "back/meta_arena.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "tests/os/fault_injection.hpp"
+
+namespace {
+
+using namespace hakmem;
+namespace meta_arena = back::meta_arena;
+using tests::FaultInjection;
+
+struct Span {
+    const char* start;
+    std::size_t bytes;
+};
+
+std::vector<Span> chunks() {
+    std::vector<Span> found;
+    found.reserve(10000);
+    meta_arena::for_each_chunk(
+        [](const void* start, std::size_t bytes, void* context) {
+            static_cast<std::vector<Span>*>(context)->push_back(
+                {static_cast<const char*>(start), bytes});
+        },
+        &found);
+    return found;
+}
+
+bool lies_in_a_chunk(const void* start, std::size_t bytes) {
+    const char* const at = static_cast<const char*>(start);
+    const std::vector<Span> all = chunks();
+    return std::any_of(all.begin(), all.end(), [=](const Span& chunk) {
+        return at >= chunk.start && at + bytes <= chunk.start + chunk.bytes;
+    });
+}
+
+bool is_zero(const void* start, std::size_t bytes) {
+    const char* const at = static_cast<const char*>(start);
+    return std::all_of(at, at + bytes, [](char c) { return c == 0; });
+}
+
+TEST(MetaArena, RecordsAreAlignedZeroDisjointAndInAChunk) {
+    std::vector<Span> records;
+    for (std::size_t alignment = 1; alignment <= base::page_bytes; alignment *= 2) {
+        for (const std::size_t bytes : {1u, 7u, 64u, 1000u, 5000u}) {
+            void* const record = meta_arena::allocate(bytes, alignment);
+            ASSERT_NE(record, nullptr);
+            EXPECT_EQ(reinterpret_cast<std::uintptr_t>(record) % alignment, 0u);
+            EXPECT_TRUE(is_zero(record, bytes));
+            EXPECT_TRUE(lies_in_a_chunk(record, bytes));
+            std::memset(record, 0xff, bytes);
+            records.push_back({static_cast<char*>(record), bytes});
+        }
+    }
+    std::sort(records.begin(), records.end(),
+              [](const Span& a, const Span& b) { return a.start < b.start; });
+    for (std::size_t i = 1; i < records.size(); i++) {
+        EXPECT_GE(records[i].start, records[i - 1].start + records[i - 1].bytes);
+    }
+    EXPECT_EQ(meta_arena::validate(), nullptr);
+}
+
+TEST(MetaArena, ByDefaultARecordHasItsCacheLinesForItself) {
+    for (int i = 0; i < 10; i++) {
+        void* const record = meta_arena::allocate(8);
+        EXPECT_EQ(reinterpret_cast<std::uintptr_t>(record) % base::cache_line_bytes, 0u);
+    }
+}
+
+TEST(MetaArena, ARecordMayBeLargerThanAnyChunk) {
+    constexpr std::size_t bytes = 9 * base::mebibyte;
+    void* const record = meta_arena::allocate(bytes, base::page_bytes);
+    ASSERT_NE(record, nullptr);
+    EXPECT_TRUE(lies_in_a_chunk(record, bytes));
+    static_cast<char*>(record)[bytes - 1] = 1;
+    EXPECT_EQ(meta_arena::validate(), nullptr);
+}
+
+TEST(MetaArena, ThreadsGetRecordsOfTheirOwn) {
+    constexpr std::size_t bytes = 48;
+    std::vector<std::vector<unsigned char*>> records(4);
+    std::vector<std::thread> threads;
+    for (unsigned char t = 0; t < 4; t++) {
+        threads.emplace_back([&mine = records[t], t] {
+            for (int i = 0; i < 2000; i++) {
+                auto* const record = static_cast<unsigned char*>(meta_arena::allocate(bytes, 16));
+                ASSERT_NE(record, nullptr);
+                std::memset(record, t + 1, bytes);
+                mine.push_back(record);
+            }
+        });
+    }
+    for (std::thread& thread : threads) thread.join();
+    for (unsigned char t = 0; t < 4; t++) {
+        for (const unsigned char* record : records[t]) {
+            for (std::size_t i = 0; i < bytes; i++) ASSERT_EQ(record[i], t + 1);
+        }
+    }
+}
+
+// Takes records until the newest chunk has no room for another one.
+void use_up() {
+    FaultInjection faults({.calls = FaultInjection::map});
+    while (meta_arena::allocate(4096, 1) != nullptr) {
+    }
+    while (meta_arena::allocate(64, 1) != nullptr) {
+    }
+}
+
+TEST(MetaArena, WithoutMemoryTheAnswerIsNullAndLaterAllIsWell) {
+    void* const before = meta_arena::allocate(100);
+    std::memset(before, 0x5a, 100);
+    use_up();
+    const std::size_t count = chunks().size();
+    {
+        FaultInjection faults({.calls = FaultInjection::map});
+        for (int i = 0; i < 10; i++) EXPECT_EQ(meta_arena::allocate(64), nullptr);
+        EXPECT_EQ(FaultInjection::failed(), 20u);  // each asks for a usual chunk, then a small one
+    }
+    EXPECT_EQ(chunks().size(), count);
+    EXPECT_EQ(meta_arena::validate(), nullptr);
+    EXPECT_NE(meta_arena::allocate(64), nullptr);
+    EXPECT_EQ(chunks().size(), count + 1);
+    EXPECT_EQ(static_cast<unsigned char*>(before)[99], 0x5a);
+}
+
+TEST(MetaArena, WhereMemoryIsShortASmallChunkWillDo) {
+    use_up();
+    {
+        FaultInjection faults({.calls = FaultInjection::map, .last = 1});
+        EXPECT_NE(meta_arena::allocate(100), nullptr);
+        EXPECT_EQ(FaultInjection::failed(), 1u);
+    }
+    EXPECT_EQ(chunks().front().bytes, base::page_bytes);
+    use_up();
+    EXPECT_NE(meta_arena::allocate(100), nullptr);
+    EXPECT_GT(chunks().front().bytes, base::page_bytes);
+}
+
+TEST(MetaArena, ChunksGrowToFourMebibytesAndNoFurther) {
+    for (int i = 0; i < 8; i++) {
+        use_up();
+        ASSERT_NE(meta_arena::allocate(64), nullptr);
+    }
+    EXPECT_EQ(chunks().front().bytes, 4 * base::mebibyte);
+    for (const Span& chunk : chunks()) {
+        EXPECT_EQ(chunk.bytes % base::page_bytes, 0u);
+    }
+}
+
+// The beginning of a chunk, as meta_arena.cpp has it.
+struct ChunkHeader {
+    void* older;
+    char* next;
+    char* end;
+};
+
+TEST(MetaArena, I1_ANextPointerOutsideItsChunkIsNoticed) {
+    ASSERT_NE(meta_arena::allocate(64), nullptr);
+    ASSERT_EQ(meta_arena::validate(), nullptr);
+    for (const Span& chunk : chunks()) {
+        auto& header = *reinterpret_cast<ChunkHeader*>(const_cast<char*>(chunk.start));
+        ASSERT_EQ(header.end, chunk.start + chunk.bytes);
+        char* const next = header.next;
+        for (char* const wrong :
+             {header.end + 1, const_cast<char*>(chunk.start), static_cast<char*>(nullptr)}) {
+            header.next = wrong;
+            EXPECT_STREQ(meta_arena::validate(), "meta_arena I1");
+        }
+        header.next = header.end;  // full, which is no fault
+        EXPECT_EQ(meta_arena::validate(), nullptr);
+        header.next = next;
+    }
+    EXPECT_EQ(meta_arena::validate(), nullptr);
+}
+
+}  // namespace

@@ -1,0 +1,494 @@
+#include "back/shared_pool.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "back/page_map.hpp"
+#include "base/bits.hpp"
+#include "os/virtual_memory.hpp"
+#include "tests/os/child.hpp"
+#include "tests/os/fault_injection.hpp"
+
+// The pool is the process's. Tests in this process are about what they take and give back
+// themselves; what needs a pool without a past runs in a child.
+
+namespace {
+
+using namespace hakmem;
+namespace pool = back::shared_pool;
+using back::Slab;
+using back::Superslab;
+using UnitRun = back::Run;  // gtest has a Run of its own
+using base::ClassId;
+using base::mebibyte;
+using base::superslab_bytes;
+using base::Units;
+using pool::Growth;
+using tests::FaultInjection;
+using tests::in_child;
+
+constexpr std::uint64_t all_units = ~std::uint64_t{0};
+
+UnitRun take(unsigned count, Growth growth = Growth::allowed, unsigned alignment = 1) {
+    return pool::take(Units{count}, alignment, growth);
+}
+
+// Superslabs that have memory.
+unsigned superslabs_in_use() {
+    unsigned sum = 0;
+    for (std::uint32_t i = 0; i < pool::superslab_count(); i++) {
+        sum += pool::superslab_at(i).start != nullptr ? 1 : 0;
+    }
+    return sum;
+}
+
+// Units that are free in all superslabs.
+unsigned free_units() {
+    unsigned sum = 0;
+    for (std::uint32_t i = 0; i < pool::superslab_count(); i++) {
+        sum += base::bit_count(~pool::superslab_at(i).taken.load());
+    }
+    return sum;
+}
+
+// Takes everything there is, so that the next request needs a new superslab.
+std::vector<UnitRun> take_all() {
+    std::vector<UnitRun> runs;
+    for (;;) {
+        const UnitRun run = take(1, Growth::refused);
+        if (run.superslab == nullptr) return runs;
+        runs.push_back(run);
+    }
+}
+
+void give_back(const std::vector<UnitRun>& runs) {
+    for (const UnitRun& run : runs) pool::give_back(run);
+}
+
+// ---- stages -------------------------------------------------------------------------------------
+
+TEST(SharedPool, WhatWasGivenBackIsTakenAgainBeforeThePoolGrows) {
+    const UnitRun run = take(3);
+    ASSERT_NE(run.superslab, nullptr);
+    const unsigned count = superslabs_in_use();
+    pool::give_back(run);
+    const UnitRun again = take(3, Growth::refused);
+    ASSERT_NE(again.superslab, nullptr);
+    EXPECT_EQ(superslabs_in_use(), count);
+    pool::give_back(again);
+    EXPECT_EQ(pool::validate(), nullptr);
+}
+
+TEST(SharedPool, WithoutRoomAndWithoutGrowthThereIsNone) {
+    const std::vector<UnitRun> runs = take_all();
+    EXPECT_EQ(free_units(), 0u);
+    EXPECT_EQ(take(1, Growth::refused).superslab, nullptr);
+    const unsigned count = superslabs_in_use();
+    const UnitRun run = take(1, Growth::allowed);
+    ASSERT_NE(run.superslab, nullptr);
+    EXPECT_EQ(superslabs_in_use(), count + 1);
+    EXPECT_TRUE(run.zero);
+    pool::give_back(run);
+    give_back(runs);
+    EXPECT_EQ(pool::validate(), nullptr);
+}
+
+TEST(SharedPool, TheLowestSuperslabWithRoomServesSingleUnits) {
+    pool::give_back(take(1));  // there is one at least
+    std::vector<UnitRun> runs = take_all();
+    runs.push_back(take(64));
+    const UnitRun low = runs.front();
+    const UnitRun high = runs.back();
+    ASSERT_LT(low.superslab->index, high.superslab->index);
+    pool::give_back(high);
+    pool::give_back(low);
+    runs.erase(runs.begin());
+    runs.pop_back();
+    const UnitRun first = take(1);
+    EXPECT_EQ(first.superslab, low.superslab);
+    EXPECT_EQ(first.first, low.first);
+    pool::give_back(first);
+    give_back(runs);
+}
+
+TEST(SharedPool, RunsAreAlignedAndWhole) {
+    for (unsigned alignment = 1; alignment <= 64; alignment *= 2) {
+        for (const unsigned count : {1u, 3u, 32u, 64u}) {
+            const UnitRun run = take(count, Growth::allowed, alignment);
+            ASSERT_NE(run.superslab, nullptr);
+            EXPECT_EQ(run.count, Units{count});
+            EXPECT_EQ(run.first % alignment, 0u);
+            EXPECT_EQ(reinterpret_cast<std::uintptr_t>(run.start()) % (alignment * 65536), 0u);
+            EXPECT_EQ(run.superslab->taken & run.bits(), run.bits());
+            run.start()[0] = 1;
+            run.start()[run.count.bytes() - 1] = 1;
+            pool::give_back(run);
+        }
+    }
+}
+
+TEST(SharedPool, EverySuperslabIsAlignedAndKnowsItsNumber) {
+    const UnitRun run = take(64);
+    for (std::uint32_t i = 0; i < pool::superslab_count(); i++) {
+        const Superslab& superslab = pool::superslab_at(i);
+        EXPECT_EQ(superslab.index, i);
+        EXPECT_EQ(reinterpret_cast<std::uintptr_t>(superslab.start.load()) % superslab_bytes, 0u);
+    }
+    pool::give_back(run);
+}
+
+// ---- slabs --------------------------------------------------------------------------------------
+
+TEST(SharedPool, ASlabIsInThePageMapFromItsFirstUnitToItsLast) {
+    back::SlabOwner owner;
+    owner.tag = 3000000;
+    for (unsigned c = 1; c < base::class_count; c++) {
+        const ClassId id{static_cast<std::uint8_t>(c)};
+        Slab* const slab = pool::acquire_slab(id, owner, Growth::allowed);
+        ASSERT_NE(slab, nullptr);
+        EXPECT_EQ(slab->owner, &owner);
+        EXPECT_EQ(slab->class_id, id);
+        EXPECT_TRUE(slab->empty());
+        EXPECT_EQ(slab->unit_count, base::row(id).slab_units);
+        char* const start = slab->start;
+        const std::size_t bytes = Units{slab->unit_count}.bytes();
+        for (std::size_t at = 0; at < bytes; at += 4096) {
+            const back::page_map::Entry entry = back::page_map::entry_of(start + at);
+            EXPECT_EQ(entry.class_id(), id);
+            EXPECT_EQ(entry.tag(), owner.tag);
+            EXPECT_EQ(back::page_map::slab_of(start + at), slab);
+        }
+        EXPECT_EQ(back::superslab::validate(*slab->superslab), nullptr);
+        pool::release_slab(*slab);
+        EXPECT_EQ(slab->owner, nullptr);
+        for (std::size_t at = 0; at < bytes; at += 4096) {
+            EXPECT_EQ(back::page_map::entry_of(start + at).class_id(), ClassId::free);
+            EXPECT_EQ(back::page_map::slab_of(start + at), nullptr);
+        }
+    }
+    EXPECT_EQ(pool::validate(), nullptr);
+}
+
+TEST(SharedPool, AnyUnitsServeAnyClass) {
+    back::SlabOwner owner;
+    owner.tag = 3000001;
+    const std::vector<UnitRun> runs = take_all();
+    const UnitRun room = take(64);
+    const unsigned count = superslabs_in_use();
+    pool::give_back(room);
+    std::vector<Slab*> slabs;
+    for (const unsigned c : {1u, 20u, 33u, 45u, 52u}) {
+        slabs.push_back(
+            pool::acquire_slab(ClassId{static_cast<std::uint8_t>(c)}, owner, Growth::refused));
+        ASSERT_NE(slabs.back(), nullptr);
+        EXPECT_EQ(slabs.back()->superslab, room.superslab);
+    }
+    EXPECT_EQ(superslabs_in_use(), count);
+    for (Slab* slab : slabs) pool::release_slab(*slab);
+    give_back(runs);
+}
+
+// ---- purging ------------------------------------------------------------------------------------
+
+TEST(SharedPool, PurgingGivesDirtyUnitsBackAndKeepsTheirRoom) {
+    const std::vector<UnitRun> runs = take_all();
+    const UnitRun run = take(64);
+    ASSERT_NE(run.superslab, nullptr);
+    run.start()[0] = 1;
+    pool::give_back(run);
+    EXPECT_EQ(pool::purge(run.superslab->index, false), 0u);
+    EXPECT_GE(pool::purge(run.superslab->index, false), superslab_bytes);
+    EXPECT_EQ(pool::purge(run.superslab->index, true), 0u);  // nothing is dirty any more
+    EXPECT_EQ(pool::validate(), nullptr);
+    const UnitRun again = take(64, Growth::refused);
+    ASSERT_EQ(again.superslab, run.superslab);
+    EXPECT_TRUE(again.zero);
+    EXPECT_EQ(again.start()[0], 0);
+    pool::give_back(again);
+    give_back(runs);
+}
+
+// ---- growth, from the first superslab on --------------------------------------------------------
+
+TEST(SharedPoolDeathTest, ReservationsDoubleFrom64MiBTo1GiB) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_EXIT(in_child([] {
+                    CHILD_REQUIRE(pool::superslab_count() == 0 && pool::reserved_bytes() == 0);
+                    CHILD_REQUIRE(take(1, Growth::refused).superslab == nullptr);
+                    std::size_t reserved = 0;
+                    std::size_t next = 64 * mebibyte;
+                    for (std::size_t made = 0; made < 2200 * mebibyte; made += superslab_bytes) {
+                        if (made == reserved) {
+                            reserved += next;
+                            next = std::min(next * 2, base::gibibyte);
+                        }
+                        CHILD_REQUIRE(take(64).superslab != nullptr);
+                        CHILD_REQUIRE(pool::reserved_bytes() == reserved);
+                    }
+                }),
+                testing::ExitedWithCode(0), "");
+    GTEST_FLAG_SET(death_test_style, "fast");
+}
+
+// Refuses mappings above a size, as a process does that has little address space left.
+std::size_t mapping_max = SIZE_MAX;
+constexpr os::MemoryCalls narrow_calls = {
+    [](void* address, std::size_t bytes, int protection, int flags, int file, off_t offset) {
+        if (bytes <= mapping_max) return mmap(address, bytes, protection, flags, file, offset);
+        errno = ENOMEM;
+        return MAP_FAILED;
+    },
+    [](void* address, std::size_t bytes) { return munmap(address, bytes); },
+    [](void*, std::size_t, std::size_t, int, void*) { return MAP_FAILED; },
+    [](void* address, std::size_t bytes, int advice) { return madvise(address, bytes, advice); },
+    [](void* address, std::size_t bytes, unsigned char* pages) {
+        return mincore(address, bytes, pages);
+    },
+};
+
+TEST(SharedPoolDeathTest, ReservationsAreHalvedWhereTheKernelRefuses) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_EXIT(in_child([] {
+                    os::set_memory_calls(&narrow_calls);
+                    mapping_max = 20 * mebibyte;
+                    CHILD_REQUIRE(take(64).superslab != nullptr);
+                    CHILD_REQUIRE(pool::reserved_bytes() == 16 * mebibyte);
+                    for (int i = 0; i < 3; i++) CHILD_REQUIRE(take(64).superslab != nullptr);
+                    CHILD_REQUIRE(pool::reserved_bytes() == 16 * mebibyte);
+                    // From the first refusal on no more is reserved than is needed.
+                    CHILD_REQUIRE(take(64).superslab != nullptr);
+                    CHILD_REQUIRE(pool::reserved_bytes() == 20 * mebibyte);
+                    // Where not even one superslab fits there is none; what there is stays usable.
+                    mapping_max = 3 * mebibyte;
+                    CHILD_REQUIRE(take(64).superslab == nullptr);
+                    CHILD_REQUIRE(take(1).superslab == nullptr);
+                    CHILD_REQUIRE(pool::reserved_bytes() == 20 * mebibyte);
+                    CHILD_REQUIRE(pool::validate() == nullptr);
+                    mapping_max = SIZE_MAX;
+                    CHILD_REQUIRE(take(64).superslab != nullptr);
+                }),
+                testing::ExitedWithCode(0), "");
+    GTEST_FLAG_SET(death_test_style, "fast");
+}
+
+TEST(SharedPoolDeathTest, UnderALimitOfAddressSpaceEmptySuperslabsAreUnmapped) {
+    if (tests::under_sanitizer)
+        GTEST_SKIP() << "a sanitizer needs more address space than any limit";
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_EXIT(in_child([] {
+                    const rlimit limit{100 * mebibyte, 100 * mebibyte};
+                    CHILD_REQUIRE(setrlimit(RLIMIT_AS, &limit) == 0);
+                    std::vector<UnitRun> runs;
+                    for (;;) {
+                        const UnitRun run = take(64);
+                        if (run.superslab == nullptr) break;
+                        run.start()[0] = 1;
+                        runs.push_back(run);
+                    }
+                    CHILD_REQUIRE(runs.size() >= 14 && runs.size() <= 25);
+                    give_back(runs);
+                    // Half of the limit is kept; the rest is there for others.
+                    CHILD_REQUIRE(pool::reserved_bytes() <= 52 * mebibyte);
+                    CHILD_REQUIRE(pool::validate() == nullptr);
+                    void* const stack = os::map(30 * mebibyte);
+                    CHILD_REQUIRE(stack != nullptr);
+                    os::unmap(stack, 30 * mebibyte);
+                    // And all of it can be had again.
+                    for (std::size_t i = 0; i < runs.size(); i++) {
+                        const UnitRun run = take(64);
+                        CHILD_REQUIRE(run.superslab != nullptr);
+                        CHILD_REQUIRE(!run.zero || run.start()[0] == 0);
+                        runs[i] = run;
+                    }
+                    CHILD_REQUIRE(pool::validate() == nullptr);
+                    give_back(runs);
+                }),
+                testing::ExitedWithCode(0), "");
+    GTEST_FLAG_SET(death_test_style, "fast");
+}
+
+// ---- every mmap refused -------------------------------------------------------------------------
+
+TEST(SharedPoolDeathTest, WhicheverMmapFailsTheAnswerIsNullAndNothingIsLost) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_EXIT(in_child([] {
+                    for (std::uint64_t n = 1; n < 40; n++) {
+                        const std::uint32_t count = pool::superslab_count();
+                        const std::size_t reserved = pool::reserved_bytes();
+                        UnitRun run;
+                        {
+                            // From the n-th on, with nothing but what the attempts before have
+                            // left.
+                            FaultInjection faults({.calls = FaultInjection::map, .first = n});
+                            run = take(64);
+                            CHILD_REQUIRE(run.superslab != nullptr || FaultInjection::failed() > 0);
+                        }
+                        CHILD_REQUIRE(pool::validate() == nullptr);
+                        CHILD_REQUIRE(pool::superslab_count() <= count + 1);
+                        if (run.superslab == nullptr) run = take(64);
+                        CHILD_REQUIRE(run.superslab != nullptr);
+                        CHILD_REQUIRE(run.zero);
+                        CHILD_REQUIRE(pool::superslab_count() == count + 1);
+                        CHILD_REQUIRE(pool::reserved_bytes() - reserved <= base::gibibyte);
+                    }
+                }),
+                testing::ExitedWithCode(0), "");
+    GTEST_FLAG_SET(death_test_style, "fast");
+}
+
+TEST(SharedPool, ASlabThatCannotBeHadIsNull) {
+    back::SlabOwner owner;
+    owner.tag = 3000002;
+    const std::vector<UnitRun> runs = take_all();
+    {
+        FaultInjection faults({.calls = FaultInjection::map});
+        while (take(64).superslab != nullptr) {
+        }
+        while (take(1).superslab != nullptr) {
+        }
+        EXPECT_EQ(pool::acquire_slab(ClassId::last, owner, Growth::allowed), nullptr);
+        EXPECT_EQ(pool::acquire_slab(ClassId::first, owner, Growth::refused), nullptr);
+    }
+    Slab* const slab = pool::acquire_slab(ClassId::last, owner, Growth::allowed);
+    ASSERT_NE(slab, nullptr);
+    pool::release_slab(*slab);
+    give_back(runs);
+}
+
+// ---- threads ------------------------------------------------------------------------------------
+
+// Threads take and give back while superslabs run full and get room again all the time. Afterwards
+// every free unit must be found: none is hidden behind a room bit that was lost.
+TEST(SharedPool, NoSuperslabWithRoomStaysHidden) {
+    constexpr unsigned threads = 4;
+    constexpr int rounds = 4000;
+    const std::vector<UnitRun> runs = take_all();
+    const UnitRun room = take(64);
+    const unsigned count = superslabs_in_use();
+    pool::give_back(room);
+    std::vector<std::thread> all;
+    for (unsigned t = 0; t < threads; t++) {
+        all.emplace_back([t] {
+            std::mt19937 random(t);
+            std::vector<UnitRun> mine;
+            for (int i = 0; i < rounds; i++) {
+                // 4 times 20 is more than 64: the superslab is full time and again.
+                if (mine.size() < 20 && random() % 3 != 0) {
+                    const UnitRun run = take(1 + random() % 2, Growth::refused);
+                    if (run.superslab == nullptr) continue;
+                    for (std::size_t u = 0; u < run.count.value; u++) {
+                        char* const unit = run.start() + u * base::unit_bytes;
+                        ASSERT_TRUE(!run.zero || *unit == 0);
+                        *unit = static_cast<char>(t + 1);
+                    }
+                    mine.push_back(run);
+                } else if (!mine.empty()) {
+                    std::swap(mine[random() % mine.size()], mine.back());
+                    for (std::size_t u = 0; u < mine.back().count.value; u++) {
+                        ASSERT_EQ(mine.back().start()[u * base::unit_bytes],
+                                  static_cast<char>(t + 1));
+                    }
+                    pool::give_back(mine.back());
+                    mine.pop_back();
+                }
+            }
+            give_back(mine);
+        });
+    }
+    for (int i = 0; i < 200; i++) pool::purge(room.superslab->index, i % 2 == 0);
+    for (std::thread& thread : all) thread.join();
+    EXPECT_EQ(superslabs_in_use(), count);
+    EXPECT_EQ(pool::validate(), nullptr);
+    const std::vector<UnitRun> found = take_all();
+    EXPECT_EQ(found.size(), 64u);
+    give_back(found);
+    give_back(runs);
+}
+
+// One free unit for which threads race, and which a purge takes for itself again and again: a
+// searcher sees the superslab full all the time and clears its room bit. Were the bit lost once,
+// the unit would never be seen again, since nobody would have anything to give back.
+TEST(SharedPool, ALastUnitIsNotLostBetweenItsTakers) {
+    constexpr std::chrono::milliseconds duration{150};
+    for (const bool purges : {false, true}) {
+        std::vector<UnitRun> runs = take_all();
+        runs.push_back(take(63));
+        const UnitRun full = runs.back();
+        std::atomic<bool> going{true};
+        std::vector<std::thread> all;
+        for (int t = 0; t < 3; t++) {
+            all.emplace_back([&going, purges] {
+                while (going) {
+                    const UnitRun run = take(1, Growth::refused);
+                    if (run.superslab == nullptr) continue;
+                    pool::give_back(run);
+                    for (int i = 0; i < (purges ? 100 : 1); i++) __builtin_ia32_pause();
+                }
+            });
+        }
+        const auto end = std::chrono::steady_clock::now() + duration;
+        while (std::chrono::steady_clock::now() < end) {
+            if (purges) {
+                pool::purge(full.superslab->index, true);
+            } else {
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            }
+        }
+        going = false;
+        for (std::thread& thread : all) thread.join();
+        EXPECT_EQ(pool::validate(), nullptr);
+        const UnitRun last = take(1, Growth::refused);
+        ASSERT_NE(last.superslab, nullptr);
+        runs.push_back(last);
+        give_back(runs);
+    }
+}
+
+TEST(SharedPool, ThreadsThatNeedANewSuperslabAtOnceMakeNoMoreThanNeeded) {
+    for (int round = 0; round < 10; round++) {
+        const std::vector<UnitRun> runs = take_all();
+        const unsigned count = superslabs_in_use();
+        std::vector<UnitRun> got(4);
+        std::vector<std::thread> all;
+        for (UnitRun& run : got) {
+            all.emplace_back([&run] { run = take(16); });
+        }
+        for (std::thread& thread : all) thread.join();
+        std::uint64_t taken = 0;
+        for (const UnitRun& run : got) {
+            ASSERT_NE(run.superslab, nullptr);
+            EXPECT_EQ(taken & run.bits(), 0u);
+            taken |= run.bits();
+        }
+        EXPECT_EQ(taken, all_units);
+        EXPECT_EQ(superslabs_in_use(), count + 1);
+        give_back(got);
+        give_back(runs);
+    }
+}
+
+// ---- the invariant ------------------------------------------------------------------------------
+
+TEST(SharedPool, I1_RoomWithoutARoomBitIsNoticed) {
+    const std::vector<UnitRun> runs = take_all();
+    const UnitRun run = take(64);
+    EXPECT_EQ(take(1, Growth::refused).superslab, nullptr);  // this clears the bit
+    ASSERT_EQ(pool::validate(), nullptr);
+    run.superslab->taken &= ~std::uint64_t{1};  // past the pool, which alone sets it again
+    EXPECT_STREQ(pool::validate(), "shared_pool I1");
+    run.superslab->taken |= 1;
+    EXPECT_EQ(pool::validate(), nullptr);
+    pool::give_back(run);
+    give_back(runs);
+    EXPECT_EQ(pool::validate(), nullptr);
+}
+
+}  // namespace

@@ -1,0 +1,574 @@
+#include "back/superslab.hpp"
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "back/page_map.hpp"
+#include "base/bits.hpp"
+#include "os/virtual_memory.hpp"
+#include "tests/os/fault_injection.hpp"
+
+namespace {
+
+using namespace hakmem;
+namespace page_map = back::page_map;
+namespace superslab = back::superslab;
+using back::Superslab;
+using UnitRun = back::Run;  // gtest has a Run of its own
+using base::superslab_bytes;
+using base::superslab_units;
+using base::unit_bytes;
+using base::Units;
+using tests::FaultInjection;
+
+constexpr std::uint64_t all_units = ~std::uint64_t{0};
+
+// A superslab that belongs to the test and not to the pool.
+class Fixture {
+public:
+    Fixture()
+        : start_(static_cast<char*>(os::map(superslab_bytes, superslab_bytes))),
+          superslab_(page_map::ensure(start_, superslab_bytes) ? superslab::create(0) : nullptr) {
+        superslab::occupy(*superslab_, start_);
+    }
+    ~Fixture() {
+        page_map::assign(start_, superslab_bytes, page_map::Entry{0}, nullptr);
+        os::unmap(start_, superslab_bytes);
+    }
+    Fixture(const Fixture&) = delete;
+    Fixture& operator=(const Fixture&) = delete;
+    Superslab& operator*() const { return *superslab_; }
+    Superslab* operator->() const { return superslab_; }
+
+private:
+    char* start_;
+    Superslab* superslab_;
+};
+
+UnitRun take(Superslab& s, unsigned count, unsigned alignment = 1) {
+    return superslab::take(s, Units{count}, alignment);
+}
+
+void soil(const UnitRun& run) {
+    for (std::size_t i = 0; i < run.count.bytes(); i += base::page_bytes) run.start()[i] = 1;
+}
+
+bool reads_zero(const UnitRun& run) {
+    for (std::size_t i = 0; i < run.count.bytes(); i += base::page_bytes) {
+        if (run.start()[i] != 0) return false;
+    }
+    return true;
+}
+
+// ---- making -------------------------------------------------------------------------------------
+
+TEST(Superslab, ANewOneIsFreeCleanAndInThePageMap) {
+    Fixture s;
+    EXPECT_EQ(s->taken, 0u);
+    EXPECT_EQ(s->recent | s->old, 0u);
+    for (unsigned unit = 0; unit < superslab_units; unit++) {
+        const char* const place = s->start + unit * unit_bytes;
+        EXPECT_EQ(page_map::entry_of(place).class_id(), base::ClassId::free);
+        EXPECT_EQ(page_map::entry_of(place).tag(), 0u);
+        EXPECT_EQ(page_map::slab_of(place), nullptr);
+    }
+    EXPECT_EQ(superslab::validate(*s), nullptr);
+}
+
+TEST(Superslab, WithoutMemoryForItsRecordsThereIsNone) {
+    {
+        FaultInjection faults({.calls = FaultInjection::map});
+        // What is left of the arena's chunk serves some.
+        int made = 0;
+        while (made < 1000 && superslab::create(0) != nullptr) made++;
+        EXPECT_LT(made, 1000);
+    }
+    Superslab* const later = superslab::create(3);
+    ASSERT_NE(later, nullptr);
+    EXPECT_EQ(later->index, 3u);
+}
+
+TEST(Superslab, BeforeItHasMemoryNothingCanBeTaken) {
+    Superslab* const s = superslab::create(0);
+    ASSERT_NE(s, nullptr);
+    EXPECT_EQ(s->start, nullptr);
+    EXPECT_EQ(take(*s, 1).superslab, nullptr);
+    EXPECT_EQ(superslab::purge(*s, true), 0u);
+    EXPECT_EQ(superslab::vacate(*s), nullptr);
+    EXPECT_EQ(superslab::validate(*s), nullptr);
+}
+
+TEST(Superslab, AWhollyFreeOneGivesItsMemoryUpAndMayGetOther) {
+    Fixture s;
+    Fixture other;
+    char* const start = s->start;
+    const UnitRun run = take(*s, 3);
+    EXPECT_EQ(superslab::vacate(*s), nullptr);  // somebody is in it
+    soil(run);
+    superslab::give_back(run);
+    ASSERT_EQ(superslab::vacate(*s), start);
+    EXPECT_EQ(s->recent | s->old, 0u);
+    EXPECT_EQ(take(*s, 1).superslab, nullptr);
+    EXPECT_EQ(superslab::purge(*s, true), 0u);
+    for (unsigned unit = 0; unit < superslab_units; unit++) {
+        EXPECT_EQ(page_map::entry_of(start + unit * unit_bytes).bits, 0u);
+    }
+    ASSERT_TRUE(os::purge(start, superslab_bytes));
+    superslab::occupy(*s, start);
+    EXPECT_EQ(take(*s, 64).start(), start);
+    EXPECT_EQ(page_map::entry_of(start).class_id(), base::ClassId::free);
+    EXPECT_EQ(superslab::validate(*s), nullptr);
+}
+
+// ---- taking and giving back ---------------------------------------------------------------------
+
+TEST(Superslab, TheLowestRunIsTaken) {
+    Fixture s;
+    EXPECT_EQ(take(*s, 3).first, 0u);
+    EXPECT_EQ(take(*s, 1).first, 3u);
+    const UnitRun gap = take(*s, 2);
+    EXPECT_EQ(gap.first, 4u);
+    EXPECT_EQ(take(*s, 1).first, 6u);
+    superslab::give_back(gap);
+    EXPECT_EQ(take(*s, 3).first, 7u);  // the gap has two
+    EXPECT_EQ(take(*s, 1).first, 4u);
+    EXPECT_EQ(take(*s, 1).first, 5u);
+}
+
+TEST(Superslab, RunsOfEveryLengthAndAlignment) {
+    for (unsigned count = 1; count <= superslab_units; count++) {
+        for (unsigned alignment = 1; alignment <= superslab_units; alignment *= 2) {
+            Fixture s;
+            take(*s, 1);  // unit 0 is not to be had
+            const UnitRun run = take(*s, count, alignment);
+            if (alignment + count > superslab_units) {
+                EXPECT_EQ(run.superslab, nullptr);
+                EXPECT_EQ(s->taken, 1u);
+                continue;
+            }
+            ASSERT_EQ(run.superslab, &*s);
+            EXPECT_EQ(run.first, alignment);
+            EXPECT_EQ(run.count, Units{count});
+            EXPECT_EQ(run.start(), s->start + alignment * unit_bytes);
+            EXPECT_EQ(s->taken, 1u | run.bits());
+        }
+        count += count > 8 ? 7 : 0;
+    }
+}
+
+TEST(Superslab, AllUnitsCanBeTakenOneByOneAndThenNoMore) {
+    Fixture s;
+    for (unsigned i = 0; i < superslab_units; i++) EXPECT_EQ(take(*s, 1).first, i);
+    EXPECT_EQ(s->taken, all_units);
+    EXPECT_EQ(take(*s, 1).superslab, nullptr);
+}
+
+TEST(Superslab, FreshUnitsReadAsZeroAndUsedOnesAreNotTakenForClean) {
+    Fixture s;
+    UnitRun run = take(*s, 4);
+    EXPECT_TRUE(run.zero);
+    EXPECT_TRUE(reads_zero(run));
+    soil(run);
+    superslab::give_back(run);
+    EXPECT_EQ(s->recent, 0xfu);
+    run = take(*s, 1);
+    EXPECT_FALSE(run.zero);
+    EXPECT_EQ(s->recent, 0xeu);  // the taken unit is its master's business
+    // One dirty unit makes the run dirty.
+    EXPECT_FALSE(take(*s, 10).zero);
+    EXPECT_EQ(s->recent, 0u);
+    EXPECT_TRUE(take(*s, 10).zero);
+}
+
+// ---- extending ----------------------------------------------------------------------------------
+
+TEST(Superslab, ARunGrowsOverFreeUnitsBehindIt) {
+    Fixture s;
+    UnitRun run = take(*s, 2);
+    ASSERT_TRUE(superslab::extend(run, Units{5}));
+    EXPECT_EQ(run.count, Units{5});
+    EXPECT_EQ(s->taken, 0x1fu);
+    ASSERT_TRUE(superslab::extend(run, Units{5}));  // as long as it is
+    EXPECT_EQ(s->taken, 0x1fu);
+    ASSERT_TRUE(superslab::extend(run, Units{64}));
+    EXPECT_EQ(s->taken, all_units);
+}
+
+TEST(Superslab, ARunDoesNotGrowOverATakenUnitNorPastTheEnd) {
+    Fixture s;
+    UnitRun run = take(*s, 2);
+    const UnitRun gap = take(*s, 2);
+    take(*s, 1);
+    superslab::give_back(gap);
+    EXPECT_FALSE(superslab::extend(run, Units{5}));
+    EXPECT_EQ(run.count, Units{2});
+    EXPECT_EQ(s->taken, 0x13u);
+    ASSERT_TRUE(superslab::extend(run, Units{4}));
+    UnitRun last = take(*s, 4, 32);
+    EXPECT_EQ(last.first, 32u);
+    EXPECT_FALSE(superslab::extend(last, Units{33}));
+    EXPECT_TRUE(superslab::extend(last, Units{32}));
+}
+
+TEST(Superslab, UnitsThatARunGrowsOverAreNoLongerDirty) {
+    Fixture s;
+    UnitRun run = take(*s, 1);
+    const UnitRun behind = take(*s, 2);
+    soil(behind);
+    superslab::give_back(behind);
+    ASSERT_TRUE(superslab::extend(run, Units{3}));
+    EXPECT_EQ(s->recent | s->old, 0u);
+}
+
+// ---- records ------------------------------------------------------------------------------------
+
+TEST(Superslab, ARecordLeadsBackToItsRun) {
+    Fixture s;
+    take(*s, 5);
+    const UnitRun run = take(*s, 3);
+    back::Slab& slab = superslab::describe(run);
+    EXPECT_EQ(slab.start, run.start());
+    EXPECT_EQ(slab.superslab, &*s);
+    EXPECT_EQ(slab.unit_count, 3u);
+    const UnitRun again = superslab::run_of(slab);
+    EXPECT_EQ(again.superslab, run.superslab);
+    EXPECT_EQ(again.first, run.first);
+    EXPECT_EQ(again.count, run.count);
+}
+
+TEST(Superslab, TheBitmapsOfTwoUnitsAreApart) {
+    Fixture s;
+    back::Slab* slabs[superslab_units];
+    for (unsigned i = 0; i < superslab_units; i++) {
+        slabs[i] = &superslab::describe(take(*s, 1));
+        for (unsigned w = 0; w < back::slab_words_max; w++) {
+            slabs[i]->free_bits[w] = i + 1;
+            slabs[i]->remote_bits(w) = i + 101;
+        }
+    }
+    for (unsigned i = 0; i < superslab_units; i++) {
+        for (unsigned w = 0; w < back::slab_words_max; w++) {
+            ASSERT_EQ(slabs[i]->free_bits[w], i + 1);
+            ASSERT_EQ(slabs[i]->remote_bits(w), i + 101);
+        }
+    }
+}
+
+// ---- purging ------------------------------------------------------------------------------------
+
+TEST(Superslab, AFreeUnitIsPurgedAtTheSecondSweep) {
+    Fixture s;
+    const UnitRun run = take(*s, 2);
+    take(*s, 1);  // keeps the superslab in use
+    soil(run);
+    superslab::give_back(run);
+    EXPECT_EQ(superslab::purge(*s, false), 0u);
+    EXPECT_EQ(s->recent, 0u);
+    EXPECT_EQ(s->old, 3u);
+    EXPECT_FALSE(reads_zero(run));
+    EXPECT_EQ(superslab::purge(*s, false), 2 * unit_bytes);
+    EXPECT_EQ(s->recent | s->old, 0u);
+    EXPECT_EQ(s->taken, 4u);
+    const UnitRun clean = take(*s, 2);
+    EXPECT_TRUE(clean.zero);
+    EXPECT_TRUE(reads_zero(clean));
+}
+
+TEST(Superslab, AUnitThatWasWantedMeanwhileStartsAfresh) {
+    Fixture s;
+    UnitRun run = take(*s, 1);
+    take(*s, 1);
+    soil(run);
+    superslab::give_back(run);
+    superslab::purge(*s, false);
+    run = take(*s, 1);
+    superslab::give_back(run);
+    EXPECT_EQ(s->recent, 1u);
+    EXPECT_EQ(superslab::purge(*s, false), 0u);
+    EXPECT_FALSE(reads_zero(run));
+    EXPECT_EQ(superslab::purge(*s, false), unit_bytes);
+}
+
+TEST(Superslab, PurgingAllTakesBothGenerationsAtOnce) {
+    Fixture s;
+    const UnitRun older = take(*s, 1);
+    const UnitRun younger = take(*s, 1);
+    take(*s, 1);
+    soil(older);
+    soil(younger);
+    superslab::give_back(older);
+    superslab::purge(*s, false);
+    superslab::give_back(younger);
+    EXPECT_EQ(s->old, 1u);
+    EXPECT_EQ(s->recent, 2u);
+    EXPECT_EQ(superslab::purge(*s, true), 2 * unit_bytes);
+    EXPECT_EQ(s->recent | s->old, 0u);
+    EXPECT_TRUE(reads_zero(older));
+    EXPECT_TRUE(reads_zero(younger));
+}
+
+TEST(Superslab, TakenUnitsAreNotPurged) {
+    Fixture s;
+    const UnitRun mine = take(*s, 1);
+    const UnitRun other = take(*s, 1);
+    soil(mine);
+    soil(other);
+    superslab::give_back(other);
+    EXPECT_EQ(superslab::purge(*s, true), unit_bytes);
+    EXPECT_FALSE(reads_zero(mine));
+    EXPECT_EQ(s->taken, 1u);
+}
+
+TEST(Superslab, RunsThatLieTogetherArePurgedByOneCall) {
+    Fixture s;
+    const UnitRun first = take(*s, 10);
+    take(*s, 1);
+    const UnitRun second = take(*s, 20);
+    superslab::give_back(first);
+    superslab::give_back(second);
+    const std::uint64_t calls = os::memory_counters().purge;
+    EXPECT_EQ(superslab::purge(*s, true), 30 * unit_bytes);
+    EXPECT_EQ(os::memory_counters().purge, calls + 2);
+}
+
+TEST(Superslab, WhatTheKernelRefusesStaysDirtyAndIsOfferedAgain) {
+    Fixture s;
+    const UnitRun run = take(*s, 2);
+    take(*s, 1);
+    soil(run);
+    superslab::give_back(run);
+    for (int i = 0; i < 3; i++) {
+        FaultInjection faults({.calls = FaultInjection::advise});
+        EXPECT_EQ(superslab::purge(*s, i == 1), 0u);
+        EXPECT_EQ(s->recent | s->old, 3u);
+        EXPECT_EQ(s->taken, 4u);
+        EXPECT_EQ(superslab::validate(*s), nullptr);
+    }
+    EXPECT_FALSE(take(*s, 1).zero);
+    EXPECT_EQ(superslab::purge(*s, true), unit_bytes);
+}
+
+TEST(Superslab, OfTwoRunsTheOneThatWasRefusedStaysDirty) {
+    Fixture s;
+    const UnitRun first = take(*s, 2);
+    take(*s, 1);
+    const UnitRun second = take(*s, 2);
+    take(*s, 1);
+    superslab::give_back(first);
+    superslab::give_back(second);
+    {
+        FaultInjection faults({.calls = FaultInjection::advise, .last = 1});
+        EXPECT_EQ(superslab::purge(*s, true), 2 * unit_bytes);
+    }
+    EXPECT_EQ(s->recent | s->old, first.bits());
+    EXPECT_FALSE(take(*s, 2).zero);
+    EXPECT_TRUE(take(*s, 2).zero);
+}
+
+TEST(Superslab, OnlyOfAWhollyFreeOneTheRecordsGoToo) {
+    Fixture s;
+    const UnitRun run = take(*s, 1);
+    const UnitRun other = take(*s, 1);
+    back::Slab& slab = superslab::describe(run);
+    soil(run);
+    superslab::give_back(run);
+    EXPECT_EQ(superslab::purge(*s, true), unit_bytes);
+    EXPECT_EQ(slab.start, run.start());
+    soil(other);
+    superslab::give_back(other);
+    EXPECT_GT(superslab::purge(*s, true), unit_bytes);
+    EXPECT_EQ(slab.start, nullptr);  // an unused record is all zero
+    EXPECT_EQ(s->taken, 0u);
+    EXPECT_EQ(superslab::validate(*s), nullptr);
+}
+
+TEST(Superslab, ARecordThatStandsInAStackOfNoticesStays) {
+    Fixture s;
+    const UnitRun run = take(*s, 1);
+    back::Slab& slab = superslab::describe(run);
+    slab.dirty = true;
+    soil(run);
+    superslab::give_back(run);
+    EXPECT_EQ(superslab::purge(*s, true), unit_bytes);
+    EXPECT_EQ(slab.start, run.start());
+    EXPECT_TRUE(slab.dirty);
+    EXPECT_EQ(s->taken, 0u);
+    slab.dirty = false;
+}
+
+// ---- against a model of one unit at a time ------------------------------------------------------
+
+enum class State { clean, taken, recent, old };
+
+RC_GTEST_PROP(Superslab, ItActsAsAnArrayOfUnitsWithAStateEach, ()) {
+    Fixture s;
+    std::array<State, superslab_units> model{};
+    std::vector<UnitRun> runs;
+    const auto steps = *rc::gen::inRange(1, 60);
+    for (int step = 0; step < steps; step++) {
+        switch (*rc::gen::inRange(0, 8)) {
+            case 0:
+            case 1:
+            case 2: {
+                const auto count = *rc::gen::inRange(1u, 20u);
+                const auto alignment = 1u << *rc::gen::inRange(0u, 5u);
+                unsigned expected = base::no_bit;
+                for (unsigned i = 0; i + count <= superslab_units && expected == base::no_bit;
+                     i += alignment) {
+                    bool fits = true;
+                    for (unsigned u = i; u < i + count; u++) fits &= model[u] != State::taken;
+                    if (fits) expected = i;
+                }
+                const UnitRun run = take(*s, count, alignment);
+                RC_ASSERT((run.superslab == nullptr) == (expected == base::no_bit));
+                if (run.superslab == nullptr) break;
+                RC_ASSERT(run.first == expected);
+                bool clean = true;
+                for (unsigned u = run.first; u < run.first + count; u++) {
+                    clean &= model[u] == State::clean;
+                    model[u] = State::taken;
+                }
+                RC_ASSERT(run.zero == clean);
+                RC_ASSERT(!run.zero || reads_zero(run));
+                soil(run);
+                runs.push_back(run);
+                break;
+            }
+            case 3: {
+                if (runs.empty()) break;
+                UnitRun& run = runs[*rc::gen::inRange<std::size_t>(0, runs.size())];
+                const auto longer = run.count.value + *rc::gen::inRange(0u, 6u);
+                bool fits = run.first + longer <= superslab_units;
+                for (unsigned u = run.first + run.count.value; fits && u < run.first + longer;
+                     u++) {
+                    fits &= model[u] != State::taken;
+                }
+                RC_ASSERT(superslab::extend(run, Units{longer}) == fits);
+                for (unsigned u = run.first; u < run.first + run.count.value; u++) {
+                    model[u] = State::taken;
+                }
+                soil(run);
+                break;
+            }
+            case 4:
+            case 5: {
+                if (runs.empty()) break;
+                const auto i = *rc::gen::inRange<std::size_t>(0, runs.size());
+                superslab::give_back(runs[i]);
+                for (unsigned u = 0; u < runs[i].count.value; u++) {
+                    model[runs[i].first + u] = State::recent;
+                }
+                runs.erase(runs.begin() + static_cast<std::ptrdiff_t>(i));
+                break;
+            }
+            default: {
+                const auto all = *rc::gen::arbitrary<bool>();
+                std::size_t expected = 0;
+                for (State& unit : model) {
+                    if (unit == State::old || (all && unit == State::recent)) {
+                        unit = State::clean;
+                        expected += unit_bytes;
+                    } else if (unit == State::recent) {
+                        unit = State::old;
+                    }
+                }
+                const std::size_t purged = superslab::purge(*s, all);
+                RC_ASSERT(purged >= expected);
+                RC_ASSERT(purged == expected || runs.empty());  // the records too
+                break;
+            }
+        }
+        for (unsigned u = 0; u < superslab_units; u++) {
+            const std::uint64_t bit = std::uint64_t{1} << u;
+            RC_ASSERT(((s->taken & bit) != 0) == (model[u] == State::taken));
+            RC_ASSERT(((s->recent & bit) != 0) == (model[u] == State::recent));
+            RC_ASSERT(((s->old & bit) != 0) == (model[u] == State::old));
+        }
+        RC_ASSERT(superslab::validate(*s) == nullptr);
+    }
+}
+
+// ---- threads ------------------------------------------------------------------------------------
+
+// Threads take, soil, extend and give back, while one more purges. A unit has one master at a time,
+// and what is said to be zero is.
+TEST(Superslab, ThreadsNeverShareAUnitAndCleanUnitsReadAsZero) {
+    constexpr unsigned threads = 4;
+    Fixture s;
+    std::array<std::atomic<unsigned>, superslab_units> masters{};
+    std::atomic<bool> going{true};
+    std::vector<std::thread> all;
+    for (unsigned t = 0; t < threads; t++) {
+        all.emplace_back([&, t] {
+            std::mt19937 random(t);
+            while (going) {
+                UnitRun run = take(*s, 1 + static_cast<unsigned>(random() % 6));
+                if (run.superslab == nullptr) continue;
+                for (unsigned u = 0; u < run.count.value; u++) {
+                    ASSERT_EQ(masters[run.first + u].exchange(t + 1), 0u);
+                }
+                if (run.zero) {
+                    ASSERT_TRUE(reads_zero(run));
+                }
+                const unsigned before = run.count.value;
+                if (random() % 4 == 0 && superslab::extend(run, Units{before + 2})) {
+                    for (unsigned u = before; u < run.count.value; u++) {
+                        ASSERT_EQ(masters[run.first + u].exchange(t + 1), 0u);
+                    }
+                }
+                if (random() % 2 == 0) soil(run);
+                for (unsigned u = 0; u < run.count.value; u++) {
+                    ASSERT_EQ(masters[run.first + u].exchange(0), t + 1);
+                }
+                superslab::give_back(run);
+            }
+        });
+    }
+    std::size_t purged = 0;
+    for (unsigned i = 0; i < 2000 || purged < 50 * unit_bytes; i++) {
+        purged += superslab::purge(*s, i % 3 == 0);
+    }
+    going = false;
+    for (std::thread& thread : all) thread.join();
+    EXPECT_EQ(s->taken, 0u);
+    EXPECT_EQ(superslab::validate(*s), nullptr);
+    superslab::purge(*s, true);
+    const UnitRun whole = take(*s, 64);
+    EXPECT_TRUE(whole.zero);
+    EXPECT_TRUE(reads_zero(whole));
+}
+
+// ---- invariants ---------------------------------------------------------------------------------
+
+TEST(Superslab, I1_AUnitInBothGenerationsIsNoticed) {
+    Fixture s;
+    s->recent = 0x10;
+    EXPECT_EQ(superslab::validate(*s), nullptr);
+    s->old = 0x11;
+    EXPECT_STREQ(superslab::validate(*s), "superslab I1");
+    s->old = 0x01;
+    EXPECT_EQ(superslab::validate(*s), nullptr);
+}
+
+TEST(Superslab, I2_ARecordWithTheBitmapsOfAnotherUnitIsNoticed) {
+    Fixture s;
+    back::SlabOwner owner;
+    back::Slab& slab = superslab::describe(take(*s, 1));
+    back::Slab& other = superslab::describe(take(*s, 1));
+    slab.owner = &owner;
+    ASSERT_EQ(superslab::validate(*s), nullptr);
+    std::uint64_t* const right = slab.free_bits;
+    slab.free_bits = other.free_bits;
+    EXPECT_STREQ(superslab::validate(*s), "superslab I2");
+    slab.owner = nullptr;  // not in use
+    EXPECT_EQ(superslab::validate(*s), nullptr);
+    slab.free_bits = right;
+}
+
+}  // namespace

@@ -1,0 +1,5 @@
+/**
+ * @box units — the sizes in which memory is cut
+ * @calls —
+ */
+#pragma once

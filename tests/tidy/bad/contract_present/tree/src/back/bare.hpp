@@ -1,0 +1,2 @@
+/** @file bare.hpp */
+#pragma once

@@ -1,0 +1,4 @@
+int fine(int x) {
+    x++;
+    return x;
+}

@@ -1,0 +1,7 @@
+#pragma once
+namespace hakmem::back {
+// only_in_a_comment() is no code
+struct Slab {
+    void take_block();
+};
+}

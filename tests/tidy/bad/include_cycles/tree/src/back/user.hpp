@@ -1,0 +1,3 @@
+#pragma once
+#include "back/pool.hpp"
+#include "back/slab.hpp"

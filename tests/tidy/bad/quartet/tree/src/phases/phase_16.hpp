@@ -1,0 +1,5 @@
+/**
+ * @box phase_16 — the composition
+ * @cost none
+ */
+#pragma once

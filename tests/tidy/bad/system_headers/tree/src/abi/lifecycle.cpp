@@ -1,0 +1,3 @@
+#include <pthread.h>
+#include <csignal>
+#include <sys/mman.h>

@@ -45,7 +45,7 @@ UnitRun take(unsigned count, Growth growth = Growth::allowed, unsigned alignment
 unsigned superslabs_in_use() {
     unsigned sum = 0;
     for (std::uint32_t i = 0; i < pool::superslab_count(); i++) {
-        sum += pool::superslab_at(i).start != nullptr ? 1 : 0;
+        sum += pool::superslab_at(i).start != nullptr ? 1U : 0U;
     }
     return sum;
 }

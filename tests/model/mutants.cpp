@@ -24,8 +24,10 @@ std::uint64_t every_calls = 1;  // a fault shows at every so many calls
 std::atomic<std::uint64_t> calls;
 pid_t first_process;
 
+// In a forked child any fault would show as that of the child, whatever its kind.
 bool due() {
-    return calls.fetch_add(1, std::memory_order_relaxed) % every_calls == every_calls - 1;
+    return getpid() == first_process &&
+           calls.fetch_add(1, std::memory_order_relaxed) % every_calls == every_calls - 1;
 }
 
 constexpr std::size_t held_bytes_min = 64;

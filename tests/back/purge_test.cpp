@@ -58,7 +58,8 @@ bool sweep_by_ticks() {
 
 class Purge : public testing::Test {
 protected:
-    // Ends the sweep that another test may have left under way, and one more, so that the interval starts now.
+    // Ends the sweep that another test may have left under way, and one more, so that the interval
+    // starts now.
     Purge() {
         FakeClock::time += 10 * decay;
         for (std::uint32_t i = 0; i < 2 * pool::superslab_count() + 2; i++) {

@@ -33,8 +33,8 @@ bool due() {
 constexpr std::size_t held_bytes_min = 64;
 constexpr std::size_t held_bytes_max = 4096;
 
-/** One block that the program holds, remembered so that it can be wronged. A wrong is an increment: a
- * flipped bit would be set right by the next one. */
+/** One block that the program holds, remembered so that it can be wronged. A wrong is an increment:
+ * a flipped bit would be set right by the next one. */
 class Held {
 public:
     void remember(void* block, std::size_t size) {

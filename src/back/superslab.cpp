@@ -13,8 +13,9 @@ namespace {
 
 constexpr std::size_t unit_words = 2 * slab_words_max;  // free bits and remote bits
 constexpr std::size_t slabs_bytes = base::superslab_units * sizeof(Slab);
-constexpr std::size_t pages_bytes =
-    slabs_bytes + base::superslab_units * unit_words * sizeof(std::uint64_t);
+constexpr std::size_t bits_bytes = base::superslab_units * unit_words * sizeof(std::uint64_t);
+constexpr unsigned page_slabs = base::page_bytes / sizeof(Slab);
+static_assert(slabs_bytes % base::page_bytes == 0, "bitmaps begin on a page of their own");
 
 std::uint64_t* bits_of(const Superslab& superslab, unsigned unit) {
     char* const bitmaps = reinterpret_cast<char*>(superslab.slabs) + slabs_bytes;
@@ -46,37 +47,43 @@ std::size_t purge_taken(Superslab& superslab, std::uint64_t bits) {
 }
 
 // [records]
+// Gives a page of slab records back, unless one of them has its flag set: then that record stands in
+// a stack of notices, or a thread with a late notice is about to read the owner; zeroing it would
+// let two threads push the same record (middle/remote_bits, rule 2). So all flags are claimed first.
+// Who finds our flag leaves, and rightly so: all blocks are back. The kernel takes one page or
+// leaves it, so the flags that we put down again are those that we claimed.
+std::size_t purge_records_page(Slab* records) {
+    unsigned claimed = 0;
+    while (claimed < page_slabs &&
+           !records[claimed].dirty.exchange(true, std::memory_order_acq_rel)) {
+        claimed++;
+    }
+    if (claimed == page_slabs && os::purge(records, base::page_bytes)) return base::page_bytes;
+    while (claimed > 0) records[--claimed].dirty.exchange(false, std::memory_order_acq_rel);
+    return 0;
+}
+
 // Gives the pages of slab records and bitmaps back, if the superslab is wholly free. All units are
-// taken meanwhile, so no record comes into use. All flags are taken too: a set one means that its
-// record stands in a stack of notices, or that a thread with a late notice is about to read the
-// owner; zeroing it then would let two threads push the same record (middle/remote_bits, rule 2).
-// Who finds our flag leaves, and rightly so: all blocks are back.
+// taken meanwhile, so that no record comes into use.
 std::size_t purge_records(Superslab& superslab) {
     std::uint64_t none = 0;
     if (!superslab.taken.compare_exchange_strong(none, ~std::uint64_t{0},
                                                  std::memory_order_acquire)) {
         return 0;
     }
-    unsigned claimed = 0;
-    while (claimed < base::superslab_units &&
-           !superslab.slabs[claimed].dirty.exchange(true, std::memory_order_acq_rel)) {
-        claimed++;
-    }
-    const bool purged = claimed == base::superslab_units && os::purge(superslab.slabs, pages_bytes);
-    if (!purged) {
-        while (claimed > 0) {
-            superslab.slabs[--claimed].dirty.exchange(false, std::memory_order_acq_rel);
-        }
+    std::size_t purged = os::purge(bits_of(superslab, 0), bits_bytes) ? bits_bytes : 0;
+    for (unsigned i = 0; i < base::superslab_units; i += page_slabs) {
+        purged += purge_records_page(superslab.slabs + i);
     }
     superslab.taken.store(0, std::memory_order_seq_cst);
-    return purged ? pages_bytes : 0;
+    return purged;
 }
 // [/records]
 
 }  // namespace
 
 Superslab* create(std::uint32_t index) {
-    void* const pages = meta_arena::allocate(pages_bytes, base::page_bytes);
+    void* const pages = meta_arena::allocate(slabs_bytes + bits_bytes, base::page_bytes);
     void* const record = meta_arena::allocate(sizeof(Superslab));
     if (pages == nullptr || record == nullptr) return nullptr;
     auto* const superslab = new (record) Superslab{};

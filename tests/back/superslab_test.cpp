@@ -28,6 +28,7 @@ using base::Units;
 using tests::FaultInjection;
 
 constexpr std::uint64_t all_units = ~std::uint64_t{0};
+constexpr std::size_t word_bytes = sizeof(std::uint64_t);
 
 // A superslab that belongs to the test and not to the pool.
 class Fixture {
@@ -388,18 +389,37 @@ TEST(Superslab, OnlyOfAWhollyFreeOneTheRecordsGoToo) {
     EXPECT_EQ(superslab::validate(*s), nullptr);
 }
 
-TEST(Superslab, ARecordThatStandsInAStackOfNoticesStays) {
+TEST(Superslab, ARecordThatStandsInAStackOfNoticesStaysWithItsPage) {
+    constexpr std::size_t bitmaps = superslab_units * 2 * back::slab_words_max * word_bytes;
     Fixture s;
-    const UnitRun run = take(*s, 1);
-    back::Slab& slab = superslab::describe(run);
-    slab.dirty = true;
-    soil(run);
+    const UnitRun run = take(*s, 64);
+    s->slabs[0].start = s->slabs[63].start = run.start();
+    s->slabs[0].dirty = true;
     superslab::give_back(run);
-    EXPECT_EQ(superslab::purge(*s, true), unit_bytes);
-    EXPECT_EQ(slab.start, run.start());
-    EXPECT_TRUE(slab.dirty);
+    EXPECT_EQ(superslab::purge(*s, true), superslab_bytes + bitmaps + base::page_bytes);
+    EXPECT_EQ(s->slabs[0].start, run.start());
+    EXPECT_TRUE(s->slabs[0].dirty);
+    EXPECT_EQ(s->slabs[63].start, nullptr);
     EXPECT_EQ(s->taken, 0u);
-    slab.dirty = false;
+    s->slabs[0].dirty = false;
+}
+
+TEST(Superslab, WhichPagesOfRecordsTheKernelRefusesDoesNotMatter) {
+    Fixture s;
+    for (unsigned refused = 1; refused <= 4; refused++) {  // the units, the bitmaps, two of records
+        const UnitRun run = take(*s, 64);
+        s->slabs[0].start = s->slabs[63].start = run.start();
+        superslab::give_back(run);
+        {
+            FaultInjection faults(
+                {.calls = FaultInjection::advise, .first = refused, .last = refused});
+            superslab::purge(*s, true);
+        }
+        EXPECT_EQ(s->slabs[0].start != nullptr, refused == 3 || refused == 1);
+        EXPECT_EQ(s->slabs[63].start != nullptr, refused == 4 || refused == 1);
+        EXPECT_EQ(s->taken, 0u);
+        for (unsigned i = 0; i < superslab_units; i++) EXPECT_FALSE(s->slabs[i].dirty);
+    }
 }
 
 // ---- against a model of one unit at a time ------------------------------------------------------

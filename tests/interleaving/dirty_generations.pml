@@ -15,7 +15,7 @@
  *
  * mirrors src/back/superslab.cpp clear_dirty 0aaa31a7f1ac88f0
  * mirrors src/back/superslab.cpp purge_taken 8db529cc0e135560
- * mirrors src/back/superslab.cpp purge_records 74516be8e0136b3e
+ * mirrors src/back/superslab.cpp purge_records b77c674d55ecb407
  * mirrors src/back/superslab.cpp take 69f44c58e4d0bb8a
  * mirrors src/back/superslab.cpp extend 531ebaafb83338c2
  * mirrors src/back/superslab.cpp give_back fcf2f2192cd1307f

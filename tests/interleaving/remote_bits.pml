@@ -25,7 +25,8 @@
  * mirrors src/front/thread_heap.cpp release_empty_slabs 686c260d37f4bcb6
  * mirrors src/back/shared_pool.cpp acquire_slab 463bb22252cd057c
  * mirrors src/back/shared_pool.cpp release_slab ec27ba3c6f5ca68b
- * mirrors src/back/superslab.cpp purge_records 74516be8e0136b3e
+ * mirrors src/back/superslab.cpp purge_records_page 185184090cd3869b
+ * mirrors src/back/superslab.cpp purge_records b77c674d55ecb407
  *
  * run two_blocks -DSLABS=1 -DTHREADS=2
  * run two_slabs -DSLABS=2 -DTHREADS=1
@@ -256,10 +257,10 @@ inline release_slab(s) {
 
 /* A purged page reads as zero. The record lies on one page, so all of it goes at once. */
 inline zero_record(s) {
-    d_step { owner[s] = 0; dirty[s] = false; next_dirty[s] = 0; free_bits[s] = 0 }
+    d_step { owner[s] = 0; dirty[s] = false; next_dirty[s] = 0 }
 }
 
-inline purge_records(s) {
+inline purge_records_page(s) {
     if
     :: atomic { dirty[s] -> skip }
     :: atomic {
@@ -277,6 +278,14 @@ inline purge_records(s) {
 #endif
        fi
     fi
+}
+
+inline purge_records(s) {
+    if
+    :: free_bits[s] = 0
+    :: true /* the kernel refuses */
+    fi;
+    purge_records_page(s)
 }
 
 /* ---- who does all this ----------------------------------------------------------------------- */

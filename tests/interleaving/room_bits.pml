@@ -18,7 +18,7 @@
  * mirrors src/back/superslab.cpp take 69f44c58e4d0bb8a
  * mirrors src/back/superslab.cpp give_back fcf2f2192cd1307f
  * mirrors src/back/superslab.cpp purge 0c49ece2483faa82
- * mirrors src/back/superslab.cpp purge_records 74516be8e0136b3e
+ * mirrors src/back/superslab.cpp purge_records b77c674d55ecb407
  * mirrors src/back/superslab.cpp vacate 19a5edba3cf8709f
  * mirrors src/back/superslab.cpp occupy 3a76cc6e3bfecb4e
  * mirrors src/back/shared_pool.cpp unmap_if_empty 1686aff6fd1c5ae0

@@ -1,7 +1,5 @@
 #include "back/meta_arena.hpp"
 
-#include <cstdint>
-
 #include "base/attributes.hpp"
 #include "base/lock_rank.hpp"
 #include "os/virtual_memory.hpp"
@@ -16,28 +14,26 @@ constexpr std::size_t chunk_bytes_max = 4 * base::mebibyte;
 // Stands at the start of its chunk.
 struct Chunk {
     Chunk* older;  // const: the chunk made before
-    char* next;    // first byte not handed out
+    char* next;    // first byte behind the records
+    char* pages;   // first of the pages
     char* end;     // const
 };
+
+constexpr std::size_t header_bytes = base::cache_line_bytes;
+static_assert(sizeof(Chunk) <= header_bytes);
 
 constinit os::FutexLock lock{base::LockRank::meta_arena};
 constinit Chunk* newest HAK_GUARDED_BY(lock) = nullptr;
 constinit std::size_t chunk_bytes HAK_GUARDED_BY(lock) = first_chunk_bytes;
 
-char* align(char* address, std::size_t alignment) {
-    return address + (-reinterpret_cast<std::uintptr_t>(address) & (alignment - 1));
-}
-
-bool fits(const Chunk* chunk, std::size_t bytes, std::size_t alignment) {
-    if (chunk == nullptr) return false;
-    char* const start = align(chunk->next, alignment);
-    return start <= chunk->end && static_cast<std::size_t>(chunk->end - start) >= bytes;
+std::size_t room(const Chunk* chunk) {
+    return chunk == nullptr ? 0 : static_cast<std::size_t>(chunk->pages - chunk->next);
 }
 
 // [chunk]
 // Chunks double up to a limit. Where memory is short a chunk of just the needed size will do.
 Chunk* add_chunk(std::size_t needed) HAK_REQUIRES(lock) {
-    needed = base::round_up(needed + sizeof(Chunk), base::page_bytes);
+    needed = base::round_up(needed + header_bytes, base::page_bytes);
     std::size_t bytes = chunk_bytes > needed ? chunk_bytes : needed;
     void* memory = os::map(bytes);
     if (memory == nullptr && bytes > needed) memory = os::map(bytes = needed);
@@ -45,23 +41,35 @@ Chunk* add_chunk(std::size_t needed) HAK_REQUIRES(lock) {
     if (chunk_bytes < chunk_bytes_max) chunk_bytes *= 2;
     char* const start = static_cast<char*>(memory);
     Chunk* const chunk = reinterpret_cast<Chunk*>(start);
-    *chunk = {newest, start + sizeof(Chunk), start + bytes};
+    *chunk = {newest, start + header_bytes, start + bytes, start + bytes};
     newest = chunk;
     return chunk;
 }
 // [/chunk]
 
+// A chunk with so much room, or null.
+Chunk* chunk_with_room(std::size_t bytes) HAK_REQUIRES(lock) {
+    return room(newest) >= bytes ? newest : add_chunk(bytes);
+}
+
 }  // namespace
 
 // [allocate]
-void* allocate(std::size_t bytes, std::size_t alignment) {
+void* allocate(std::size_t bytes) {
+    bytes = base::round_up(bytes, base::cache_line_bytes);
     os::LockGuard guard(lock);
-    Chunk* chunk = newest;
-    if (!fits(chunk, bytes, alignment)) chunk = add_chunk(bytes + alignment);
+    Chunk* const chunk = chunk_with_room(bytes);
     if (chunk == nullptr) return nullptr;
-    char* const start = align(chunk->next, alignment);
-    chunk->next = start + bytes;
+    char* const start = chunk->next;
+    chunk->next += bytes;
     return start;
+}
+
+void* allocate_pages(std::size_t bytes) {
+    bytes = base::round_up(bytes, base::page_bytes);
+    os::LockGuard guard(lock);
+    Chunk* const chunk = chunk_with_room(bytes);
+    return chunk == nullptr ? nullptr : chunk->pages -= bytes;
 }
 // [/allocate]
 
@@ -78,7 +86,9 @@ const char* validate() {
     os::LockGuard guard(lock);
     for (const Chunk* chunk = newest; chunk != nullptr; chunk = chunk->older) {
         const char* const start = reinterpret_cast<const char*>(chunk);
-        if (chunk->next < start + sizeof(Chunk) || chunk->next > chunk->end) return "meta_arena I1";
+        const bool holds = start + header_bytes <= chunk->next && chunk->next <= chunk->pages &&
+                           chunk->pages <= chunk->end;
+        if (!holds) return "meta_arena I1";
     }
     return nullptr;
 }

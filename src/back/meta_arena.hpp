@@ -4,20 +4,22 @@
  *
  * An allocator that kept its records in memory from malloc would call itself, as the recorded
  * phases once did: the pool grew by realloc, which initialised the pool, which grew by realloc.
- * Here the metadata come from mmap and nowhere else, through a bump pointer:
+ * Here the metadata come from mmap and nowhere else. Records are cut from the front of a chunk,
+ * whole pages from its back:
  *
- *     chunk: | Chunk header | record | record | ……… free ……… |
- *                                             ▲ next           ▲ end
+ *     chunk: | Chunk header | record | record | ……… free ……… | pages | pages |
+ *                                             ▲ next         ▲ pages         ▲ end
  *
  * Records are *type-stable*: the memory of a record never becomes anything else and is never
  * unmapped, so a thread that still holds a pointer to a record which went out of use reads a
  * record, not garbage. Whoever keeps much in a record asks for whole pages, and may give their
- * contents back (os::purge) while zeros are a valid state of it.
+ * contents back (os::purge) while zeros are a valid state of it. The two kinds lie apart so that
+ * small records, which stay, share pages with each other.
  *
  * @owns      the chunks
  * @calls     base/attributes base/lock_rank base/units os/futex_lock os/virtual_memory
  * @threads   any; one lock
- * @invariant I1 every chunk's next pointer lies within the chunk
+ * @invariant I1 a chunk's records end where its pages begin or before, and both lie within it
  * @failure   null when the kernel gives no more memory; nothing is lost
  * @cost      an uncontended lock and a few instructions; a system call once a chunk
  * @phase     introduced in 16
@@ -34,10 +36,16 @@ namespace hakmem::back::meta_arena {
 /**
  * Takes zeroed memory for a record that lives for ever.
  * @param bytes Any size above 0.
- * @param alignment Power of two, at most the page size.
- * @return The memory, or null.
+ * @return The memory, which begins a cache line; or null.
  */
-void* allocate(std::size_t bytes, std::size_t alignment = base::cache_line_bytes);
+void* allocate(std::size_t bytes);
+
+/**
+ * Takes zeroed pages that live for ever; their contents may be purged.
+ * @param bytes Any size above 0; it is rounded up to whole pages.
+ * @return The pages, or null.
+ */
+void* allocate_pages(std::size_t bytes);
 
 /**
  * Visits the mapped memory of all chunks.

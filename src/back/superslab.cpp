@@ -83,7 +83,7 @@ std::size_t purge_records(Superslab& superslab) {
 }  // namespace
 
 Superslab* create(std::uint32_t index) {
-    void* const pages = meta_arena::allocate(slabs_bytes + bits_bytes, base::page_bytes);
+    void* const pages = meta_arena::allocate_pages(slabs_bytes + bits_bytes);
     void* const record = meta_arena::allocate(sizeof(Superslab));
     if (pages == nullptr || record == nullptr) return nullptr;
     auto* const superslab = new (record) Superslab{};

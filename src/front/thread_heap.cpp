@@ -37,6 +37,7 @@ constinit HeapFront empty_heap = make_empty_heap(std::make_index_sequence<base::
 constinit thread_local bool detached = false;
 
 constexpr unsigned refills_before_growth = 4;
+constexpr unsigned flushes_before_emptying = 4;
 
 // Capacities at the start: 31 of the smallest blocks, one of the largest.
 constexpr unsigned first_capacity(unsigned class_index) {
@@ -102,7 +103,6 @@ ThreadHeap::ThreadHeap(Slot* slots) : HeapFront{}, HeapNode(heap_operations), sl
         const base::ClassId id{static_cast<std::uint8_t>(c)};
         states_[c].first = slots;
         slots += first_capacity(c) + 1;
-        states_[c].refilled_last = true;
         use_array(id, states_[c].first, first_capacity(c));
     }
     for (unsigned c = 0; c < base::class_count; c++) {
@@ -114,7 +114,7 @@ ThreadHeap::ThreadHeap(Slot* slots) : HeapFront{}, HeapNode(heap_operations), sl
 }
 
 ThreadHeap* ThreadHeap::make() {
-    void* const slots = back::meta_arena::allocate(slots_bytes(), base::page_bytes);
+    void* const slots = back::meta_arena::allocate_pages(slots_bytes());
     void* const memory = back::meta_arena::allocate(sizeof(ThreadHeap));
     if (slots == nullptr || memory == nullptr) return nullptr;
     auto* const heap = new (memory) ThreadHeap(static_cast<Slot*>(slots));
@@ -294,10 +294,10 @@ bool ThreadHeap::refill(base::ClassId id) {
     ClassState& s = state(id);
     s.active = true;
     s.refills++;
-    const bool swings = !s.refilled_last;
+    const bool swings = s.flush_streak > 0;
     const bool streams = s.refills % refills_before_growth == 0;
     if (swings || streams) grow(id);
-    s.refilled_last = true;
+    s.flush_streak = 0;
     const unsigned wanted = (capacity(id) + 1) / 2;
     unsigned taken = 0;
     while (taken < wanted) {
@@ -378,10 +378,10 @@ void ThreadHeap::release(base::ClassId id, void* block) {
     } else {
         s.active = true;
         s.flushes++;
-        if (s.refilled_last) grow(id);
-        s.refilled_last = false;
+        if (s.flush_streak++ == 0) grow(id);
         if (!m.push(block)) {
-            flush(id, (capacity(id) + 1) / 2);
+            const bool empties = s.flush_streak > flushes_before_emptying;
+            flush(id, empties ? capacity(id) : (capacity(id) + 1) / 2);
             m.push(block);
         }
     }

@@ -23,6 +23,11 @@
  * options for a class and for the heap. A class that neither refilled nor flushed for a whole decay
  * interval is idle: its blocks go back to their slabs and its capacity back to the start.
  *
+ * **A magazine keeps what will be wanted again.** A flush gives the oldest half back. When flush
+ * follows flush the program is tearing something down, and what is kept would only hold pages of
+ * slabs that are empty otherwise; the thread may then sleep for long, and nobody else can empty its
+ * magazines. So after some flushes in a row they give everything back.
+ *
  * The slots lie apart from the heap, all classes' in one stretch of address space, small arrays
  * first:
  *
@@ -162,7 +167,7 @@ private:
         Slot* first;  // const: slot 0 of the small array that every class starts with
         Slot* wide;   // const: slot 0 of the array that holds the largest capacity
         std::uint32_t wide_capacity;  // const: capacity of the wide array
-        bool refilled_last;           // whether the last slow path was a refill
+        std::uint32_t flush_streak;   // flushes since the last refill
         bool active;                  // whether there was a slow path since the last tick
         back::Slab* head;             // slabs with free blocks; the first serves refills
         back::Slab* tail;

@@ -47,17 +47,21 @@ bool is_zero(const void* start, std::size_t bytes) {
     return std::all_of(at, at + bytes, [](char c) { return c == 0; });
 }
 
-TEST(MetaArena, RecordsAreAlignedZeroDisjointAndInAChunk) {
+TEST(MetaArena, RecordsAndPagesAreAlignedZeroDisjointAndInAChunk) {
     std::vector<Span> records;
-    for (std::size_t alignment = 1; alignment <= base::page_bytes; alignment *= 2) {
-        for (const std::size_t bytes : {1u, 7u, 64u, 1000u, 5000u}) {
-            void* const record = meta_arena::allocate(bytes, alignment);
-            ASSERT_NE(record, nullptr);
-            EXPECT_EQ(reinterpret_cast<std::uintptr_t>(record) % alignment, 0u);
-            EXPECT_TRUE(is_zero(record, bytes));
-            EXPECT_TRUE(lies_in_a_chunk(record, bytes));
-            std::memset(record, 0xff, bytes);
-            records.push_back({static_cast<char*>(record), bytes});
+    const auto enter = [&](void* record, std::size_t bytes, std::size_t alignment) {
+        ASSERT_NE(record, nullptr);
+        EXPECT_EQ(reinterpret_cast<std::uintptr_t>(record) % alignment, 0u);
+        EXPECT_TRUE(is_zero(record, bytes));
+        EXPECT_TRUE(lies_in_a_chunk(record, bytes));
+        std::memset(record, 0xff, bytes);
+        records.push_back({static_cast<char*>(record), bytes});
+    };
+    for (int i = 0; i < 10; i++) {
+        for (const std::size_t bytes : {1u, 7u, 64u, 1000u, 5000u, 100000u}) {
+            enter(meta_arena::allocate(bytes), bytes, base::cache_line_bytes);
+            enter(meta_arena::allocate_pages(bytes), base::round_up(bytes, base::page_bytes),
+                  base::page_bytes);
         }
     }
     std::sort(records.begin(), records.end(),
@@ -68,16 +72,21 @@ TEST(MetaArena, RecordsAreAlignedZeroDisjointAndInAChunk) {
     EXPECT_EQ(meta_arena::validate(), nullptr);
 }
 
-TEST(MetaArena, ByDefaultARecordHasItsCacheLinesForItself) {
+TEST(MetaArena, RecordsShareAPageThoughPagesAreTakenBetween) {
+    const char* last = static_cast<char*>(meta_arena::allocate(64));
+    int neighbours = 0;
     for (int i = 0; i < 10; i++) {
-        void* const record = meta_arena::allocate(8);
-        EXPECT_EQ(reinterpret_cast<std::uintptr_t>(record) % base::cache_line_bytes, 0u);
+        ASSERT_NE(meta_arena::allocate_pages(base::page_bytes), nullptr);
+        const char* const next = static_cast<char*>(meta_arena::allocate(64));
+        neighbours += next == last + 64 ? 1 : 0;
+        last = next;
     }
+    EXPECT_GE(neighbours, 9);  // a new chunk may have begun once
 }
 
 TEST(MetaArena, ARecordMayBeLargerThanAnyChunk) {
     constexpr std::size_t bytes = 9 * base::mebibyte;
-    void* const record = meta_arena::allocate(bytes, base::page_bytes);
+    void* const record = meta_arena::allocate_pages(bytes);
     ASSERT_NE(record, nullptr);
     EXPECT_TRUE(lies_in_a_chunk(record, bytes));
     static_cast<char*>(record)[bytes - 1] = 1;
@@ -91,7 +100,7 @@ TEST(MetaArena, ThreadsGetRecordsOfTheirOwn) {
     for (unsigned char t = 0; t < 4; t++) {
         threads.emplace_back([&mine = records[t], t] {
             for (int i = 0; i < 2000; i++) {
-                auto* const record = static_cast<unsigned char*>(meta_arena::allocate(bytes, 16));
+                auto* const record = static_cast<unsigned char*>(meta_arena::allocate(bytes));
                 ASSERT_NE(record, nullptr);
                 std::memset(record, t + 1, bytes);
                 mine.push_back(record);
@@ -109,9 +118,9 @@ TEST(MetaArena, ThreadsGetRecordsOfTheirOwn) {
 // Takes records until the newest chunk has no room for another one.
 void use_up() {
     FaultInjection faults({.calls = FaultInjection::map});
-    while (meta_arena::allocate(4096, 1) != nullptr) {
+    while (meta_arena::allocate(4096) != nullptr) {
     }
-    while (meta_arena::allocate(64, 1) != nullptr) {
+    while (meta_arena::allocate(64) != nullptr) {
     }
 }
 
@@ -160,24 +169,29 @@ TEST(MetaArena, ChunksGrowToFourMebibytesAndNoFurther) {
 struct ChunkHeader {
     void* older;
     char* next;
+    char* pages;
     char* end;
 };
 
-TEST(MetaArena, I1_ANextPointerOutsideItsChunkIsNoticed) {
+TEST(MetaArena, I1_PointersOutOfOrderAreNoticed) {
     ASSERT_NE(meta_arena::allocate(64), nullptr);
     ASSERT_EQ(meta_arena::validate(), nullptr);
     for (const Span& chunk : chunks()) {
         auto& header = *reinterpret_cast<ChunkHeader*>(const_cast<char*>(chunk.start));
         ASSERT_EQ(header.end, chunk.start + chunk.bytes);
-        char* const next = header.next;
+        const ChunkHeader sound = header;
         for (char* const wrong :
-             {header.end + 1, const_cast<char*>(chunk.start), static_cast<char*>(nullptr)}) {
+             {header.pages + 1, const_cast<char*>(chunk.start), static_cast<char*>(nullptr)}) {
             header.next = wrong;
             EXPECT_STREQ(meta_arena::validate(), "meta_arena I1");
         }
-        header.next = header.end;  // full, which is no fault
+        header.next = header.pages;  // full, which is no fault
         EXPECT_EQ(meta_arena::validate(), nullptr);
-        header.next = next;
+        for (char* const wrong : {header.end + 1, header.next - 1}) {
+            header.pages = wrong;
+            EXPECT_STREQ(meta_arena::validate(), "meta_arena I1");
+        }
+        header = sound;
     }
     EXPECT_EQ(meta_arena::validate(), nullptr);
 }

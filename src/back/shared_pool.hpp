@@ -30,7 +30,7 @@
  * @owns      the directory, the reservation
  * @calls     back/meta_arena back/page_map back/slab back/superslab base/attributes base/bits
  *            base/lock_rank base/size_class base/units os/futex_lock os/virtual_memory
- * @threads   any; stage 2 lock-free, stage 3 under the lock
+ * @threads   any; stage 2 lock-free, stage 3 and purging under the lock
  * @invariant I1 every superslab that has a free unit has its room bit set
  * @failure   a null superslab or slab when the kernel gives no more memory; nothing is lost
  * @cost      stage 2: a search over bits and one compare-and-swap; bench: shared_pool

@@ -12,9 +12,10 @@ namespace hakmem::back::superslab {
 namespace {
 
 constexpr std::size_t unit_words = 2 * slab_words_max;  // free bits and remote bits
+constexpr std::size_t unit_bits_bytes = unit_words * sizeof(std::uint64_t);
 constexpr std::size_t slabs_bytes = base::superslab_units * sizeof(Slab);
-constexpr std::size_t bits_bytes = base::superslab_units * unit_words * sizeof(std::uint64_t);
 constexpr unsigned page_slabs = base::page_bytes / sizeof(Slab);
+constexpr unsigned page_bitmaps = base::page_bytes / unit_bits_bytes;
 static_assert(slabs_bytes % base::page_bytes == 0, "bitmaps begin on a page of their own");
 
 std::uint64_t* bits_of(const Superslab& superslab, unsigned unit) {
@@ -63,19 +64,36 @@ std::size_t purge_records_page(Slab* records) {
     return 0;
 }
 
-// Gives the pages of slab records and bitmaps back, if the superslab is wholly free. All units are
+// Of some units those whose page has nothing of other units, where so many share a page.
+std::uint64_t whole_pages(std::uint64_t units, unsigned page_units) {
+    std::uint64_t whole = 0;
+    for (unsigned first = 0; first < base::superslab_units; first += page_units) {
+        const std::uint64_t page = base::bit_run(first, page_units);
+        if ((units & page) == page) whole |= page;
+    }
+    return whole;
+}
+
+// Gives the pages of bitmaps and slab records back that serve clean free units alone. The units are
 // taken meanwhile, so that no record comes into use.
 std::size_t purge_records(Superslab& superslab) {
-    std::uint64_t none = 0;
-    if (!superslab.taken.compare_exchange_strong(none, ~std::uint64_t{0},
-                                                 std::memory_order_acquire)) {
-        return 0;
+    const std::uint64_t clean = ~(superslab.taken.load(std::memory_order_relaxed) |
+                                  superslab.recent.load(std::memory_order_relaxed) |
+                                  superslab.old.load(std::memory_order_relaxed));
+    const std::uint64_t before = superslab.taken.fetch_or(clean, std::memory_order_acquire);
+    const std::uint64_t mine = clean & ~before;
+    std::size_t purged = 0;
+    for (std::uint64_t units = whole_pages(mine, page_bitmaps); units != 0;) {
+        unsigned first = 0;
+        const std::size_t bytes = base::take_run(units, first) * unit_bits_bytes;
+        if (os::purge(bits_of(superslab, first), bytes)) purged += bytes;
     }
-    std::size_t purged = os::purge(bits_of(superslab, 0), bits_bytes) ? bits_bytes : 0;
-    for (unsigned i = 0; i < base::superslab_units; i += page_slabs) {
-        purged += purge_records_page(superslab.slabs + i);
+    for (std::uint64_t units = whole_pages(mine, page_slabs); units != 0;) {
+        const unsigned first = base::lowest_bit(units);
+        purged += purge_records_page(superslab.slabs + first);
+        units &= ~base::bit_run(first, page_slabs);
     }
-    superslab.taken.store(0, std::memory_order_seq_cst);
+    superslab.taken.fetch_and(~mine, std::memory_order_seq_cst);
     return purged;
 }
 // [/records]
@@ -83,7 +101,8 @@ std::size_t purge_records(Superslab& superslab) {
 }  // namespace
 
 Superslab* create(std::uint32_t index) {
-    void* const pages = meta_arena::allocate_pages(slabs_bytes + bits_bytes);
+    void* const pages =
+        meta_arena::allocate_pages(slabs_bytes + base::superslab_units * unit_bits_bytes);
     void* const record = meta_arena::allocate(sizeof(Superslab));
     if (pages == nullptr || record == nullptr) return nullptr;
     auto* const superslab = new (record) Superslab{};
@@ -177,9 +196,7 @@ std::size_t purge(Superslab& superslab, bool all) {
         const std::uint64_t mine = due & ~before;
         purged = purge_taken(superslab, mine);
         superslab.taken.fetch_and(~mine, std::memory_order_seq_cst);
-        const bool clean = (superslab.recent.load(std::memory_order_relaxed) |
-                            superslab.old.load(std::memory_order_relaxed)) == 0;
-        if (clean && purged > 0) purged += purge_records(superslab);
+        if (purged > 0) purged += purge_records(superslab);
     }
     // Let the rest age, again as the units' master: a bit that moves between the words while
     // somebody else takes its unit would let dirty memory pass for zero.

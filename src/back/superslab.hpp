@@ -24,8 +24,8 @@
  *
  *     | 64 slab records | bits of unit 0: free, remote | bits of unit 1 | … |
  *
- * All zero is a valid state of these pages while no slab is in use, so they too are given back when
- * the whole superslab is free.
+ * All zero is a valid state of a page of these while no slab on it is in use, so it too is given
+ * back when all units that it serves are free: four units a page of bitmaps, 32 a page of records.
  *
  * @owns      its words; its slab records while they are unused
  * @calls     base/bits base/units back/meta_arena back/page_map back/slab os/virtual_memory

@@ -3,9 +3,8 @@
  * @brief Small address spaces: RLIMIT_AS (`ulimit -v`) and RLIMIT_DATA, in force from the start.
  *
  * An allocator that reserves a giant range first cannot even start here. The limit is what the
- * bare process maps, plus a given room; a third of that room must be usable as blocks, time and
- * again, by one thread and by four. (The rest is for what blocks of 1 MiB, of any size below, leave
- * between them, and for the allocator's tables.)
+ * bare process maps, plus a given room; half of that room must be usable as blocks, time and
+ * again, by one thread and by four.
  */
 #include <array>
 #include <cstdio>
@@ -48,7 +47,7 @@ void* fill_in_thread(void* argument) {
 int under_limit() {
     deadline(60);
     for (const std::size_t largest : {std::size_t{256}, 4 * kib, 100 * kib, mib, 4 * kib}) {
-        fill_and_free(0, blocks.size(), room / 3, largest);
+        fill_and_free(0, blocks.size(), room / 2, largest);
     }
     pthread_attr_t attributes;
     CHECK_EQ(pthread_attr_init(&attributes), 0);
@@ -64,7 +63,7 @@ int under_limit() {
     errno = 0;
     CHECK(subject_malloc(4 * room) == nullptr);
     CHECK_EQ(errno, ENOMEM);
-    fill_and_free(0, blocks.size(), room / 3, 20 * kib);
+    fill_and_free(0, blocks.size(), room / 2, 20 * kib);
     return 9;
 }
 

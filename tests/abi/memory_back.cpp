@@ -5,9 +5,7 @@
  * 300 MB of blocks of mixed sizes are made by the main thread and by others, and all are freed.
  * With `trim`, malloc_trim(0) must bring the resident set back to within 10 % and 1 MiB of what it
  * was before; with `decay` time and a little ordinary traffic must do; with `idle` time alone (that
- * is for the purge thread). An idle thread's magazines belong to it, and what they hold keeps
- * pages: 16 MiB are allowed there. The second argument is how long to wait at most, in
- * milliseconds.
+ * is for the purge thread). The second argument is how long to wait at most, in milliseconds.
  */
 #include <array>
 #include <cstdlib>

@@ -118,23 +118,6 @@ void* body(void* argument) {
     return nullptr;
 }
 
-/** Has the C library's code for threads, locks and copies read in: that is no growth of a heap. */
-void* touch_libc(void*) {
-    static std::array<char, 4 * kib> from;
-    static std::array<char, 4 * kib> to;
-    for (std::size_t bytes = 1; bytes <= from.size(); bytes *= 2) {
-        pattern_fill(from.data(), bytes, bytes);
-        std::memcpy(to.data(), from.data(), bytes);
-        std::memmove(to.data() + 1, to.data(), bytes - 1);
-        std::memset(to.data(), 0, bytes);
-        CHECK(pattern_holds(from.data(), bytes, bytes));
-    }
-    void* const block = subject_malloc(1000);
-    CHECK(block != nullptr);
-    subject_free(block);
-    return nullptr;
-}
-
 long now_milliseconds() {
     timespec now;
     CHECK_EQ(clock_gettime(CLOCK_MONOTONIC, &now), 0);
@@ -161,7 +144,6 @@ int main(int argc, char** argv) {
     for (Mailbox& box : boxes) {
         CHECK_EQ(pthread_mutex_init(&box.lock, nullptr), 0);
     }
-    thread_join(thread_start(touch_libc));
 
     const std::size_t before = subject_resident_bytes();
     void* const stacks = mmap(nullptr, threads * stack_bytes, PROT_READ | PROT_WRITE,

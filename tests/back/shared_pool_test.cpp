@@ -216,6 +216,54 @@ TEST(SharedPool, PurgingGivesDirtyUnitsBackAndKeepsTheirRoom) {
     give_back(runs);
 }
 
+// The purge's call to the kernel lasts until somebody wants a unit, and longer; nothing is mapped.
+struct SlowPurge {
+    static inline std::atomic<bool> begun;
+    static inline std::atomic<bool> wanted;
+
+    static constexpr os::MemoryCalls calls = {
+        [](void*, std::size_t, int, int, int, off_t) {
+            errno = ENOMEM;
+            return MAP_FAILED;
+        },
+        [](void*, std::size_t) { return -1; },
+        [](void*, std::size_t, std::size_t, int, void*) { return MAP_FAILED; },
+        [](void* start, std::size_t bytes, int advice) {
+            begun = true;
+            while (!wanted) std::this_thread::yield();
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+            return madvise(start, bytes, advice);
+        },
+        [](void*, std::size_t, unsigned char*) { return -1; },
+    };
+
+    SlowPurge() {
+        begun = wanted = false;
+        os::set_memory_calls(&calls);
+    }
+    ~SlowPurge() { os::set_memory_calls(nullptr); }
+    SlowPurge(const SlowPurge&) = delete;
+    SlowPurge& operator=(const SlowPurge&) = delete;
+};
+
+TEST(SharedPool, WhereNothingElseCanBeHadTheUnitsThatAPurgeHoldsAreWaitedFor) {
+    const UnitRun last = take(1);
+    const std::vector<UnitRun> runs = take_all();
+    pool::give_back(last);
+    {
+        SlowPurge slow;
+        std::thread purging([&] { pool::purge(last.superslab->index, true); });
+        while (!SlowPurge::begun) std::this_thread::yield();
+        EXPECT_EQ(take(1, Growth::refused).superslab, nullptr);
+        SlowPurge::wanted = true;
+        EXPECT_EQ(take(1, Growth::allowed).superslab, last.superslab);
+        purging.join();
+    }
+    pool::give_back(last);
+    give_back(runs);
+    EXPECT_EQ(pool::validate(), nullptr);
+}
+
 // ---- growth, from the first superslab on --------------------------------------------------------
 
 TEST(SharedPoolDeathTest, ReservationsDoubleFrom64MiBTo1GiB) {

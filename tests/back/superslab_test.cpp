@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <random>
@@ -29,6 +30,8 @@ using tests::FaultInjection;
 
 constexpr std::uint64_t all_units = ~std::uint64_t{0};
 constexpr std::size_t word_bytes = sizeof(std::uint64_t);
+constexpr unsigned units_a_bitmap_page = base::page_bytes / (2 * back::slab_words_max * word_bytes);
+constexpr unsigned units_a_record_page = base::page_bytes / sizeof(back::Slab);
 
 // A superslab that belongs to the test and not to the pool.
 class Fixture {
@@ -65,6 +68,14 @@ bool reads_zero(const UnitRun& run) {
         if (run.start()[i] != 0) return false;
     }
     return true;
+}
+
+// Purges, and says how many units became clean. The sum that purge() returns has pages of records
+// and bitmaps in it as well.
+unsigned units_purged(Superslab& s, bool all) {
+    const unsigned dirty = base::bit_count(s.recent | s.old);
+    superslab::purge(s, all);
+    return dirty - base::bit_count(s.recent | s.old);
 }
 
 // ---- making -------------------------------------------------------------------------------------
@@ -273,7 +284,7 @@ TEST(Superslab, AFreeUnitIsPurgedAtTheSecondSweep) {
     EXPECT_EQ(s->recent, 0u);
     EXPECT_EQ(s->old, 3u);
     EXPECT_FALSE(reads_zero(run));
-    EXPECT_EQ(superslab::purge(*s, false), 2 * unit_bytes);
+    EXPECT_EQ(units_purged(*s, false), 2u);
     EXPECT_EQ(s->recent | s->old, 0u);
     EXPECT_EQ(s->taken, 4u);
     const UnitRun clean = take(*s, 2);
@@ -293,7 +304,7 @@ TEST(Superslab, AUnitThatWasWantedMeanwhileStartsAfresh) {
     EXPECT_EQ(s->recent, 1u);
     EXPECT_EQ(superslab::purge(*s, false), 0u);
     EXPECT_FALSE(reads_zero(run));
-    EXPECT_EQ(superslab::purge(*s, false), unit_bytes);
+    EXPECT_EQ(units_purged(*s, false), 1u);
 }
 
 TEST(Superslab, PurgingAllTakesBothGenerationsAtOnce) {
@@ -308,7 +319,7 @@ TEST(Superslab, PurgingAllTakesBothGenerationsAtOnce) {
     superslab::give_back(younger);
     EXPECT_EQ(s->old, 1u);
     EXPECT_EQ(s->recent, 2u);
-    EXPECT_EQ(superslab::purge(*s, true), 2 * unit_bytes);
+    EXPECT_EQ(units_purged(*s, true), 2u);
     EXPECT_EQ(s->recent | s->old, 0u);
     EXPECT_TRUE(reads_zero(older));
     EXPECT_TRUE(reads_zero(younger));
@@ -321,20 +332,22 @@ TEST(Superslab, TakenUnitsAreNotPurged) {
     soil(mine);
     soil(other);
     superslab::give_back(other);
-    EXPECT_EQ(superslab::purge(*s, true), unit_bytes);
+    EXPECT_EQ(units_purged(*s, true), 1u);
     EXPECT_FALSE(reads_zero(mine));
     EXPECT_EQ(s->taken, 1u);
 }
 
 TEST(Superslab, RunsThatLieTogetherArePurgedByOneCall) {
     Fixture s;
-    const UnitRun first = take(*s, 10);
+    // Few enough for every page of bitmaps and records to serve a taken unit too.
+    const UnitRun first = take(*s, 3);
     take(*s, 1);
-    const UnitRun second = take(*s, 20);
+    const UnitRun second = take(*s, 2);
+    take(*s, 58);
     superslab::give_back(first);
     superslab::give_back(second);
     const std::uint64_t calls = os::memory_counters().purge;
-    EXPECT_EQ(superslab::purge(*s, true), 30 * unit_bytes);
+    EXPECT_EQ(superslab::purge(*s, true), 5 * unit_bytes);
     EXPECT_EQ(os::memory_counters().purge, calls + 2);
 }
 
@@ -352,7 +365,7 @@ TEST(Superslab, WhatTheKernelRefusesStaysDirtyAndIsOfferedAgain) {
         EXPECT_EQ(superslab::validate(*s), nullptr);
     }
     EXPECT_FALSE(take(*s, 1).zero);
-    EXPECT_EQ(superslab::purge(*s, true), unit_bytes);
+    EXPECT_EQ(units_purged(*s, true), 1u);
 }
 
 TEST(Superslab, OfTwoRunsTheOneThatWasRefusedStaysDirty) {
@@ -365,32 +378,48 @@ TEST(Superslab, OfTwoRunsTheOneThatWasRefusedStaysDirty) {
     superslab::give_back(second);
     {
         FaultInjection faults({.calls = FaultInjection::advise, .last = 1});
-        EXPECT_EQ(superslab::purge(*s, true), 2 * unit_bytes);
+        EXPECT_EQ(units_purged(*s, true), 2u);
     }
     EXPECT_EQ(s->recent | s->old, first.bits());
     EXPECT_FALSE(take(*s, 2).zero);
     EXPECT_TRUE(take(*s, 2).zero);
 }
 
-TEST(Superslab, OnlyOfAWhollyFreeOneTheRecordsGoToo) {
+TEST(Superslab, RecordsAndBitmapsGoWhenTheWholePageIsUnused) {
     Fixture s;
-    const UnitRun run = take(*s, 1);
-    const UnitRun other = take(*s, 1);
-    back::Slab& slab = superslab::describe(run);
-    soil(run);
-    superslab::give_back(run);
-    EXPECT_EQ(superslab::purge(*s, true), unit_bytes);
-    EXPECT_EQ(slab.start, run.start());
-    soil(other);
-    superslab::give_back(other);
-    EXPECT_GT(superslab::purge(*s, true), unit_bytes);
-    EXPECT_EQ(slab.start, nullptr);  // an unused record is all zero
-    EXPECT_EQ(s->taken, 0u);
+    const UnitRun low = take(*s, units_a_record_page);
+    const UnitRun high = take(*s, units_a_record_page);
+    back::Slab& used = superslab::describe(low);
+    back::Slab& unused = superslab::describe(high);
+    used.free_bits[0] = unused.free_bits[0] = 1;
+    superslab::give_back(high);
+    superslab::purge(*s, true);
+    EXPECT_EQ(unused.start, nullptr);  // an unused record is all zero
+    EXPECT_EQ(used.start, low.start());
+    EXPECT_EQ(used.free_bits[0], 1u);
+    EXPECT_EQ(s->taken, low.bits());
     EXPECT_EQ(superslab::validate(*s), nullptr);
+    EXPECT_EQ(superslab::describe(take(*s, 1)).free_bits[0], 0u);
+}
+
+TEST(Superslab, ABitmapStaysWhileAnotherUnitOfItsPageIsTakenOrDirty) {
+    Fixture s;
+    const UnitRun mine = take(*s, 1);
+    const UnitRun other = take(*s, units_a_bitmap_page - 1);
+    std::uint64_t* const bits = superslab::describe(mine).free_bits;
+    bits[0] = 1;
+    superslab::give_back(mine);
+    superslab::purge(*s, true);
+    EXPECT_EQ(bits[0], 1u);  // the others are taken
+    superslab::give_back(other);
+    superslab::purge(*s, false);
+    EXPECT_EQ(bits[0], 1u);  // the others may be wanted again soon
+    superslab::purge(*s, false);
+    EXPECT_EQ(bits[0], 0u);
 }
 
 TEST(Superslab, ARecordThatStandsInAStackOfNoticesStaysWithItsPage) {
-    constexpr std::size_t bitmaps = superslab_units * 2 * back::slab_words_max * word_bytes;
+    constexpr std::size_t bitmaps = superslab_units / units_a_bitmap_page * base::page_bytes;
     Fixture s;
     const UnitRun run = take(*s, 64);
     s->slabs[0].start = s->slabs[63].start = run.start();
@@ -498,9 +527,20 @@ RC_GTEST_PROP(Superslab, ItActsAsAnArrayOfUnitsWithAStateEach, ()) {
                         unit = State::old;
                     }
                 }
-                const std::size_t purged = superslab::purge(*s, all);
-                RC_ASSERT(purged >= expected);
-                RC_ASSERT(purged == expected || runs.empty());  // the records too
+                const auto pages = [&](unsigned units) {
+                    std::size_t clean = 0;
+                    for (unsigned u = 0; u < superslab_units; u += units) {
+                        clean += std::all_of(&model[u], &model[u] + units,
+                                             [](State unit) { return unit == State::clean; })
+                                     ? 1u
+                                     : 0u;
+                    }
+                    return clean * base::page_bytes;
+                };
+                if (expected > 0) {
+                    expected += pages(units_a_bitmap_page) + pages(units_a_record_page);
+                }
+                RC_ASSERT(superslab::purge(*s, all) == expected);
                 break;
             }
         }

@@ -15,11 +15,11 @@
  *
  * mirrors src/back/superslab.cpp clear_dirty 0aaa31a7f1ac88f0
  * mirrors src/back/superslab.cpp purge_taken 8db529cc0e135560
- * mirrors src/back/superslab.cpp purge_records b77c674d55ecb407
+ * mirrors src/back/superslab.cpp purge_records 6f575c2a67ef3a04
  * mirrors src/back/superslab.cpp take 69f44c58e4d0bb8a
  * mirrors src/back/superslab.cpp extend 531ebaafb83338c2
  * mirrors src/back/superslab.cpp give_back fcf2f2192cd1307f
- * mirrors src/back/superslab.cpp purge 0c49ece2483faa82
+ * mirrors src/back/superslab.cpp purge e32d928dc88d980a
  * mirrors src/back/superslab.cpp occupy 3a76cc6e3bfecb4e
  * mirrors src/back/superslab.cpp vacate 19a5edba3cf8709f
  * mirrors src/back/shared_pool.cpp unmap_if_empty 1686aff6fd1c5ae0
@@ -38,7 +38,7 @@
  * mutant PURGED_UNTAKEN purge P3: the purge gives pages back without taking their units
  * mutant OTHERS_TOO purge P3: the purge counts units as its own that somebody else had
  * mutant REFUSAL_IGNORED purge P4: units count as clean although the kernel refused
- * mutant RECORDS_ANYWAY purge P4: all units are taken for the records, free or not
+ * mutant RECORDS_ANYWAY purge P4: units that somebody else took meanwhile are left with the rest
  * mutant UNMAPPED_UNLOCKED tight P3: the pool is not locked while the superslab is unmapped
  * mutant FREED_EARLY tight P5: a superslab gets free units before it gets memory
  *
@@ -246,16 +246,17 @@ inline add_superslab() {
     locked = false
 }
 
+/* The records of units that are free and clean; those pages are nobody else's business here. */
 inline purge_records() {
-    if
+    dirty = recent;
+    dirty = dirty | old;
+    dirty = FULL & ~(taken | dirty);
+    take_free(dirty);
 #ifdef RECORDS_ANYWAY
-    :: atomic { true -> master(FULL & ~taken); taken = FULL };
-#else
-    :: atomic { taken == 0 -> taken = FULL; master(FULL) };
+    mine = dirty;
 #endif
-       atomic { taken = 0; mastered = 0 }
-    :: atomic { taken != 0 -> skip }
-    fi
+    leave(mine);
+    dirty = 0
 }
 
 inline purge() {
@@ -275,7 +276,7 @@ inline purge() {
        leave(mine);
 #endif
        if
-       :: purged && (recent | old) == 0 -> purge_records()
+       :: purged -> purge_records()
        :: else
        fi
     :: else

@@ -26,7 +26,7 @@
  * mirrors src/back/shared_pool.cpp acquire_slab 463bb22252cd057c
  * mirrors src/back/shared_pool.cpp release_slab ec27ba3c6f5ca68b
  * mirrors src/back/superslab.cpp purge_records_page 185184090cd3869b
- * mirrors src/back/superslab.cpp purge_records b77c674d55ecb407
+ * mirrors src/back/superslab.cpp purge_records 6f575c2a67ef3a04
  *
  * run two_blocks -DSLABS=1 -DTHREADS=2
  * run two_slabs -DSLABS=2 -DTHREADS=1

@@ -14,11 +14,11 @@
  * mirrors src/back/shared_pool.cpp note_full 1bf44de31e5a8043
  * mirrors src/back/shared_pool.cpp search 061269e7a00a7e70
  * mirrors src/back/shared_pool.cpp give_back 345c39736bf9763b
- * mirrors src/back/shared_pool.cpp purge 97c283fa8b0f17df
+ * mirrors src/back/shared_pool.cpp purge 36e78e31770cfc27
  * mirrors src/back/superslab.cpp take 69f44c58e4d0bb8a
  * mirrors src/back/superslab.cpp give_back fcf2f2192cd1307f
- * mirrors src/back/superslab.cpp purge 0c49ece2483faa82
- * mirrors src/back/superslab.cpp purge_records b77c674d55ecb407
+ * mirrors src/back/superslab.cpp purge e32d928dc88d980a
+ * mirrors src/back/superslab.cpp purge_records 6f575c2a67ef3a04
  * mirrors src/back/superslab.cpp vacate 19a5edba3cf8709f
  * mirrors src/back/superslab.cpp occupy 3a76cc6e3bfecb4e
  * mirrors src/back/shared_pool.cpp unmap_if_empty 1686aff6fd1c5ae0
@@ -136,8 +136,10 @@ inline pick_units() {
 inline purge() {
     pick_units();  /* those that are due */
     visit(some);
+    pick_units();  /* those that are clean, for their records */
+    visit(some);
     if
-    :: atomic { taken == 0 -> taken = FULL };  /* for the records, or unmapped */
+    :: atomic { taken == 0 -> taken = FULL };  /* unmapped */
        taken = 0
     :: true
     fi;

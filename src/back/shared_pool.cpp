@@ -246,8 +246,8 @@ std::size_t purge(std::uint32_t i, bool all) {
          superslab.old.load(std::memory_order_relaxed)) == 0) {
         return 0;
     }
-    // Under the lock, since a purge takes free units for a moment: stage 3, which would find nothing
-    // else where the kernel refuses more, waits for them.
+    // Under the lock, since a purge takes free units for a moment: where the kernel refuses more,
+    // stage 3 would find nothing else and waits for them.
     os::LockGuard guard(lock);
     const std::size_t purged = superslab::purge(superslab, all);
     // While the purge held the units, a searcher may have taken the superslab for full.

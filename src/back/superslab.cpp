@@ -48,11 +48,11 @@ std::size_t purge_taken(Superslab& superslab, std::uint64_t bits) {
 }
 
 // [records]
-// Gives a page of slab records back, unless one of them has its flag set: then that record stands in
-// a stack of notices, or a thread with a late notice is about to read the owner; zeroing it would
-// let two threads push the same record (middle/remote_bits, rule 2). So all flags are claimed first.
-// Who finds our flag leaves, and rightly so: all blocks are back. The kernel takes one page or
-// leaves it, so the flags that we put down again are those that we claimed.
+// Gives a page of slab records back, unless one of them has its flag set: then that record stands
+// in a stack of notices, or a thread with a late notice is about to read the owner; zeroing it
+// would let two threads push the same record (middle/remote_bits, rule 2). So all flags are claimed
+// first. Who finds our flag leaves, and rightly so: all blocks are back. The kernel takes one page
+// or leaves it, so the flags that we put down again are those that we claimed.
 std::size_t purge_records_page(Slab* records) {
     unsigned claimed = 0;
     while (claimed < page_slabs &&

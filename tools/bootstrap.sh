@@ -24,7 +24,7 @@ usage() { sed -n '2,9s/^# \{0,1\}//p' "$0"; }
 
 packages_build='g++ gcc libc6-dev cmake ninja-build make python3'
 
-packages_demo="$packages_build sqlite3"
+packages_demo="$packages_build sqlite3 python3-rich"
 optional_demo='libmimalloc2.0'
 
 packages_docs="$packages_build doxygen graphviz python3-sphinx python3-breathe furo
@@ -37,7 +37,7 @@ packages_test="$packages_demo $packages_docs
     libgtest-dev libgmock-dev libbenchmark-dev librapidcheck-dev
     nlohmann-json3-dev libcli11-dev libfmt-dev
     pkg-config|pkgconf binutils file git strace valgrind spin
-    python3-pytest python3-rich groff-base procps"
+    python3-pytest groff-base procps"
 # Programs that are run under HAKMEM when they are there.
 optional_test="$optional_demo perl nodejs default-jre-headless redis-server redis-tools stress-ng"
 

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 
 #include "abi/hakmem.h"
@@ -24,14 +25,16 @@ namespace hakmem::abi {
 
 namespace {
 
+constinit int report_descriptor = 2;
+constinit std::atomic<bool> reporting{false};
+
 // ---- fork ---------------------------------------------------------------------------------------
 
 // [fork]
-// Calls a function for each lock, in rank order. Heaps are made under the registry's lock only, so
-// their list stands still once that is held.
+// Calls a function for each lock below the registry's, in rank order. Heaps are made under the
+// registry's lock only: while that is held, their list stands still.
 template <typename Visit>
-void for_each_lock(Visit visit) {
-    visit(middle::orphan_heaps::fork_lock());
+void for_each_lower_lock(Visit visit) {
     for (middle::HeapNode* heap = middle::orphan_heaps::newest(); heap != nullptr;
          heap = heap->older) {
         visit(heap->lock);
@@ -44,23 +47,28 @@ void for_each_lock(Visit visit) {
 }
 // [/fork]
 
-void before_fork() {
-    for_each_lock([](os::FutexLock& lock) HAK_NO_THREAD_ANALYSIS { lock.lock_for_fork(); });
-    os::set_forking(true);
+void before_fork() HAK_NO_THREAD_ANALYSIS {
+    os::bypass_locks(true);
+    middle::orphan_heaps::fork_lock().lock_for_fork();
+    for_each_lower_lock([](os::FutexLock& lock) HAK_NO_THREAD_ANALYSIS { lock.lock_for_fork(); });
 }
 
-void after_fork_in_parent() {
-    os::set_forking(false);
-    for_each_lock([](os::FutexLock& lock) HAK_NO_THREAD_ANALYSIS { lock.unlock_after_fork(); });
+void after_fork_in_parent() HAK_NO_THREAD_ANALYSIS {
+    for_each_lower_lock([](os::FutexLock& lock)
+                            HAK_NO_THREAD_ANALYSIS { lock.unlock_after_fork(); });
+    middle::orphan_heaps::fork_lock().unlock_after_fork();
+    os::bypass_locks(false);
 }
 
 void start_purge_thread();
 
 // [child]
 void after_fork_in_child() {
-    os::set_forking(false);
-    for_each_lock([](os::FutexLock& lock) { lock.reset_in_child(); });
+    for_each_lower_lock([](os::FutexLock& lock) { lock.reset_in_child(); });
+    middle::orphan_heaps::fork_lock().reset_in_child();
     front::park_vanished_heaps();
+    reporting.store(false, std::memory_order_relaxed);  // whoever was reporting is not here
+    os::bypass_locks(false);
     // The purge thread is not in the child. It cannot be started here, where the C library is still
     // busy with fork; the next slow path does it.
     if (os::options().purge_thread != 0) os::when_unlocked(start_purge_thread);
@@ -92,9 +100,6 @@ void start_purge_thread() {
 
 // ---- reports ------------------------------------------------------------------------------------
 
-constinit int report_descriptor = 2;
-constinit std::atomic<bool> reporting{false};
-
 void write_report() {
     const int format =
         os::options().report == HAKMEM_REPORT_JSON ? HAKMEM_REPORT_JSON : HAKMEM_REPORT_TEXT;
@@ -110,7 +115,13 @@ void report_unless_reporting() {
 // [signal]
 // A thread that was interrupted while it holds a lock reports as soon as it has given it back.
 void on_report_signal(int) {
-    os::locks_held() == 0 ? report_unless_reporting() : os::when_unlocked(report_unless_reporting);
+    const int saved_errno = errno;
+    if (os::locks_held() == 0) {
+        report_unless_reporting();
+    } else {
+        os::when_unlocked(report_unless_reporting);
+    }
+    errno = saved_errno;
 }
 // [/signal]
 

@@ -62,14 +62,15 @@ void set_extent(Slab& slab, char* start, std::size_t bytes, unsigned units) {
     slab.reciprocal = 0;
     slab.block_count = 1;
     slab.class_id = base::ClassId::large;
+    slab.kept_length = false;
     slab.unit_count = static_cast<std::uint8_t>(units);
 }
 
-void* allocate_run(std::size_t bytes, std::size_t alignment, bool& zero) {
+void* allocate_run(std::size_t bytes, std::size_t alignment, bool& zero,
+                   shared_pool::Growth growth) {
     const auto alignment_units =
         static_cast<unsigned>(std::max<std::size_t>(alignment / base::unit_bytes, 1));
-    const Run run = shared_pool::take(base::Units::covering(bytes), alignment_units,
-                                      shared_pool::Growth::allowed);
+    const Run run = shared_pool::take(base::Units::covering(bytes), alignment_units, growth);
     if (run.superslab == nullptr) return nullptr;
     Slab& slab = superslab::describe(run);
     set_extent(slab, run.start(), run.count.bytes(), run.count.value);
@@ -92,6 +93,7 @@ Mapping* take_cached(std::size_t bytes, std::size_t alignment) {
     if (best == nullptr) return nullptr;
     cached.remove(best);
     cached_bytes -= best->slab.block_bytes;
+    best->slab.kept_length = false;
     used.add(best);
     page_map::assign(best->slab.start, best->slab.block_bytes, large_entry, &best->slab);
     return best;
@@ -157,8 +159,9 @@ bool unmap(Mapping* mapping) {
 }
 
 // Takes the oldest mapping that is due out of the cache.
-Mapping* take_due(std::uint64_t now, std::uint64_t age_ms, std::size_t bytes_max) {
+Mapping* take_due(std::uint64_t age_ms, std::size_t bytes_max) {
     os::LockGuard guard(lock);
+    const std::uint64_t now = os::milliseconds();
     Mapping* oldest = nullptr;
     for (Mapping* mapping = cached.head; mapping != nullptr; mapping = mapping->next)
         oldest = mapping;
@@ -170,11 +173,12 @@ Mapping* take_due(std::uint64_t now, std::uint64_t age_ms, std::size_t bytes_max
     return oldest;
 }
 
-std::size_t shrink_cache(std::uint64_t now, std::uint64_t age_ms, std::size_t bytes_max) {
+std::size_t shrink_cache(std::uint64_t age_ms, std::size_t bytes_max) {
     std::size_t returned = 0;
-    while (Mapping* const mapping = take_due(now, age_ms, bytes_max)) {
-        returned += mapping->slab.block_bytes;
+    while (Mapping* const mapping = take_due(age_ms, bytes_max)) {
+        const std::size_t bytes = mapping->slab.block_bytes;
         if (!unmap(mapping)) break;
+        returned += bytes;
     }
     return returned;
 }
@@ -235,6 +239,7 @@ void* resize_mapping(Slab& slab, std::size_t bytes) {
         if (os::resize_in_place(slab.start, old_bytes, bytes)) {
             slab.block_bytes = bytes;
         } else {
+            slab.kept_length = true;
             page_map::assign(slab.start, old_bytes, large_entry, &slab);
         }
         return slab.start;
@@ -251,9 +256,10 @@ void* resize_mapping(Slab& slab, std::size_t bytes) {
 
 }  // namespace
 
-void* allocate(std::size_t bytes, std::size_t alignment, bool& zero) {
+void* allocate(std::size_t bytes, std::size_t alignment, bool& zero, shared_pool::Growth growth) {
     if (bytes <= run_bytes_max && alignment <= run_bytes_max) {
-        if (void* const block = allocate_run(bytes, alignment, zero)) return block;
+        if (void* const block = allocate_run(bytes, alignment, zero, growth)) return block;
+        if (growth == shared_pool::Growth::refused) return nullptr;
         // Where there is no room for another superslab there may be some for this block alone.
     }
     return allocate_mapping(bytes, std::max(alignment, base::unit_bytes), zero);
@@ -266,7 +272,6 @@ void release(Slab& slab) {
         shared_pool::give_back(superslab::run_of(slab));
         return;
     }
-    const std::uint64_t now = os::milliseconds();
     Mapping* const mapping = mapping_of(slab);
     {
         os::LockGuard guard(lock);
@@ -274,10 +279,10 @@ void release(Slab& slab) {
         used.remove(mapping);
         cached.add(mapping);
         cached_bytes += slab.block_bytes;
-        mapping->freed_at = now;
+        mapping->freed_at = os::milliseconds();
     }
     const std::uint64_t decay = os::options().decay;
-    shrink_cache(now, decay == 0 ? 0 : UINT64_MAX, os::options().large_cache);
+    shrink_cache(decay == 0 ? 0 : UINT64_MAX, os::options().large_cache);
 }
 // [/release]
 
@@ -290,9 +295,7 @@ std::size_t usable_bytes(std::size_t bytes) {
                                   : base::round_up(bytes, base::page_bytes);
 }
 
-std::size_t trim_cache(std::uint64_t now, std::uint64_t age_ms) {
-    return shrink_cache(now, age_ms, SIZE_MAX);
-}
+std::size_t trim_cache(std::uint64_t age_ms) { return shrink_cache(age_ms, SIZE_MAX); }
 
 void for_each_mapping(void (*visitor)(const MappingView& mapping, void* context), void* context) {
     os::LockGuard guard(lock);

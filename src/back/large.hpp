@@ -35,6 +35,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "back/shared_pool.hpp"
 #include "back/slab.hpp"
 #include "base/units.hpp"
 #include "os/futex_lock.hpp"
@@ -48,9 +49,11 @@ constexpr std::size_t run_bytes_max = 2 * base::mebibyte;  ///< The largest run 
  * @param bytes Size, at most request_bytes_max.
  * @param alignment Power of two, at most alignment_bytes_max.
  * @param zero Receives whether the block is known to read as zero.
+ * @param growth Whether a superslab may be made for it.
  * @return The block, or null.
  */
-void* allocate(std::size_t bytes, std::size_t alignment, bool& zero);
+void* allocate(std::size_t bytes, std::size_t alignment, bool& zero,
+               shared_pool::Growth growth = shared_pool::Growth::allowed);
 
 /**
  * Frees a large block.
@@ -75,11 +78,10 @@ std::size_t usable_bytes(std::size_t bytes);
 
 /**
  * Unmaps cached mappings.
- * @param now The time.
  * @param age_ms Those which have been cached for so long go.
  * @return Bytes given back to the system.
  */
-std::size_t trim_cache(std::uint64_t now, std::uint64_t age_ms);
+std::size_t trim_cache(std::uint64_t age_ms);
 
 /** What for_each_mapping shows. */
 struct MappingView {

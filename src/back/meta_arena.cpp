@@ -9,7 +9,7 @@ namespace hakmem::back::meta_arena {
 namespace {
 
 constexpr std::size_t first_chunk_bytes = 256 * base::kibibyte;
-constexpr std::size_t chunk_bytes_max = 4 * base::mebibyte;
+constexpr std::size_t chunk_bytes_max = base::mebibyte;
 
 // Stands at the start of its chunk.
 struct Chunk {
@@ -55,22 +55,21 @@ Chunk* chunk_with_room(std::size_t bytes) HAK_REQUIRES(lock) {
 }  // namespace
 
 // [allocate]
-void* allocate(std::size_t bytes) {
-    bytes = base::round_up(bytes, base::cache_line_bytes);
+RecordAndPages allocate_both(std::size_t record_bytes, std::size_t pages_bytes) {
+    record_bytes = base::round_up(record_bytes, base::cache_line_bytes);
+    pages_bytes = base::round_up(pages_bytes, base::page_bytes);
     os::LockGuard guard(lock);
-    Chunk* const chunk = chunk_with_room(bytes);
-    if (chunk == nullptr) return nullptr;
-    char* const start = chunk->next;
-    chunk->next += bytes;
-    return start;
+    Chunk* const chunk = chunk_with_room(record_bytes + pages_bytes);
+    if (chunk == nullptr) return {nullptr, nullptr};
+    char* const record = chunk->next;
+    chunk->next += record_bytes;
+    chunk->pages -= pages_bytes;
+    return {record, chunk->pages};
 }
 
-void* allocate_pages(std::size_t bytes) {
-    bytes = base::round_up(bytes, base::page_bytes);
-    os::LockGuard guard(lock);
-    Chunk* const chunk = chunk_with_room(bytes);
-    return chunk == nullptr ? nullptr : chunk->pages -= bytes;
-}
+void* allocate(std::size_t bytes) { return allocate_both(bytes, 0).record; }
+
+void* allocate_pages(std::size_t bytes) { return allocate_both(0, bytes).pages; }
 // [/allocate]
 
 void for_each_chunk(void (*visitor)(const void* start, std::size_t bytes, void* context),

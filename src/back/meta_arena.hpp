@@ -47,6 +47,20 @@ void* allocate(std::size_t bytes);
  */
 void* allocate_pages(std::size_t bytes);
 
+/** A record and the pages that go with it. */
+struct RecordAndPages {
+    void* record;  ///< Null when there was no memory for both.
+    void* pages;
+};
+
+/**
+ * Takes a record and pages, or neither.
+ * @param record_bytes As for allocate().
+ * @param pages_bytes As for allocate_pages().
+ * @return Both, or nulls.
+ */
+RecordAndPages allocate_both(std::size_t record_bytes, std::size_t pages_bytes);
+
 /**
  * Visits the mapped memory of all chunks.
  * @param visitor Called with start and length of each chunk.

@@ -39,7 +39,7 @@ void sweep_slice(std::uint64_t now, std::uint32_t slice) HAK_REQUIRES(lock) {
     const std::uint32_t end = cursor + std::min(slice, count - std::min(cursor, count));
     for (; cursor < end; cursor++) shared_pool::purge(cursor, decay == 0);
     if (cursor < count) return;
-    large::trim_cache(now, decay);
+    large::trim_cache(decay);
     sweeping.store(false, std::memory_order_relaxed);
 }
 // [/sweep]
@@ -48,6 +48,9 @@ void sweep_slice(std::uint64_t now, std::uint32_t slice) HAK_REQUIRES(lock) {
 
 bool tick(std::uint64_t now) {
     if (HAK_LIKELY(!due(now)) || !lock.try_lock()) return false;
+    // Read anew: another thread may have swept after `now`, and that would look like a clock that
+    // goes backwards.
+    now = os::milliseconds();
     const bool begins = !sweeping.load(std::memory_order_relaxed);
     const bool works = due(now);
     if (works) sweep_slice(now, slice_superslabs);
@@ -56,8 +59,8 @@ bool tick(std::uint64_t now) {
 }
 
 void sweep() {
-    const std::uint64_t now = os::milliseconds();
     os::LockGuard guard(lock);
+    const std::uint64_t now = os::milliseconds();
     if (due(now)) sweep_slice(now, UINT32_MAX);
 }
 
@@ -67,7 +70,7 @@ std::size_t all() {
     for (std::uint32_t i = 0; i < shared_pool::superslab_count(); i++) {
         purged += shared_pool::purge(i, true);
     }
-    return purged + large::trim_cache(os::milliseconds(), 0);
+    return purged + large::trim_cache(0);
 }
 
 os::FutexLock& fork_lock() { return lock; }

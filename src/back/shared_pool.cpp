@@ -9,6 +9,7 @@
 #include "base/attributes.hpp"
 #include "base/bits.hpp"
 #include "base/lock_rank.hpp"
+#include "os/clock.hpp"
 #include "os/virtual_memory.hpp"
 
 namespace hakmem::back::shared_pool {
@@ -17,6 +18,7 @@ namespace {
 
 constexpr std::size_t first_reservation_bytes = 64 * base::mebibyte;
 constexpr std::size_t reservation_bytes_max = base::gibibyte;
+constexpr unsigned hidden_looks_max = 100;  // of validate, a millisecond apart
 // A search for a run of several units gives up after so many superslabs that have room but no such
 // run.
 constexpr unsigned run_attempts_max = 256;
@@ -104,13 +106,6 @@ Run take_existing(base::Units count, unsigned alignment) {
     return run;
 }
 
-// Whether superslabs make up more than half of what the process may map.
-bool is_tight() {
-    const std::size_t superslabs = count_of_superslabs.load(std::memory_order_relaxed) -
-                                   vacant.load(std::memory_order_relaxed);
-    return superslabs * base::superslab_bytes > memory_limit.load(std::memory_order_relaxed) / 2;
-}
-
 // Address space for one superslab more. Reservations double, and shrink where the kernel refuses.
 bool ensure_reservation() HAK_REQUIRES(lock) {
     if (reservation_next != reservation_end) return true;
@@ -191,6 +186,12 @@ void unmap_if_empty(Superslab& superslab) {
     vacant.fetch_add(1, std::memory_order_relaxed);
 }
 
+bool is_hidden(std::uint32_t i) {
+    const bool has_room =
+        superslab_at(i).taken.load(std::memory_order_seq_cst) != ~std::uint64_t{0};
+    return has_room && (room_word(i).load(std::memory_order_seq_cst) & room_bit(i)) == 0;
+}
+
 }  // namespace
 
 Run take(base::Units count, unsigned alignment, Growth growth) {
@@ -262,14 +263,34 @@ void renew_room() {
     }
 }
 
+bool is_tight() {
+    const std::size_t superslabs = count_of_superslabs.load(std::memory_order_relaxed) -
+                                   vacant.load(std::memory_order_relaxed);
+    return superslabs * base::superslab_bytes > memory_limit.load(std::memory_order_relaxed) / 2;
+}
+
+bool is_sparse() {
+    const std::uint32_t count = superslab_count();
+    std::uint64_t taken = 0;
+    for (std::uint32_t i = 0; i < count; i++) {
+        const Superslab& superslab = superslab_at(i);
+        if (superslab.start.load(std::memory_order_relaxed) == nullptr) continue;
+        taken += base::bit_count(superslab.taken.load(std::memory_order_relaxed));
+    }
+    const std::uint32_t mapped = count - vacant.load(std::memory_order_relaxed);
+    return taken <= std::uint64_t{mapped} * base::superslab_units / 2;
+}
+
 std::size_t reserved_bytes() { return reserved.load(std::memory_order_relaxed); }
 
 const char* validate() {
+    os::LockGuard guard(lock);  // so that no purge moves units between generations
     for (std::uint32_t i = 0; i < superslab_count(); i++) {
-        const bool has_room =
-            superslab_at(i).taken.load(std::memory_order_seq_cst) != ~std::uint64_t{0};
-        if (has_room && (room_word(i).load(std::memory_order_seq_cst) & room_bit(i)) == 0) {
-            return "shared_pool I1";
+        if (const char* const broken = superslab::validate(superslab_at(i))) return broken;
+        // Whoever frees units sets the bit soon after; it may be on its way.
+        for (unsigned looks = 0; is_hidden(i); looks++) {
+            if (looks == hidden_looks_max) return "shared_pool I1";
+            os::sleep_milliseconds(1);
         }
     }
     return nullptr;

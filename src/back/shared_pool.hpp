@@ -18,10 +18,11 @@
  * overcommit or mlockall thus pay for what they use.
  *
  * Once the kernel has refused address space, reservations are as small as can be. Where the process
- * has a limit (RLIMIT_AS, RLIMIT_DATA) and superslabs make up more than half of it, a superslab
- * that runs empty is unmapped at once: the program may want the space for a thread's stack. What is
- * below that half is never given up, so that what was freed serves again even if the kernel refuses
- * everything.
+ * has a limit (RLIMIT_AS, RLIMIT_DATA) and superslabs make up more than half of it, memory is
+ * *tight*: what is free in the superslabs at hand is collected before there is another one, and a
+ * superslab that runs empty is unmapped at once. The program may want the space for a thread's
+ * stack. What is below that half is never given up, so that what was freed serves again even if the
+ * kernel refuses everything.
  *
  * **The room bit.** A searcher that finds a superslab full clears its bit, then looks again;
  * whoever frees units does so first and sets the bit after. Both sides are sequentially consistent,
@@ -29,7 +30,8 @@
  *
  * @owns      the directory, the reservation
  * @calls     back/meta_arena back/page_map back/slab back/superslab base/attributes base/bits
- *            base/lock_rank base/size_class base/units os/futex_lock os/virtual_memory
+ *            base/lock_rank base/size_class base/units os/clock os/futex_lock
+ *            os/virtual_memory
  * @threads   any; stage 2 lock-free, stage 3 and purging under the lock
  * @invariant I1 every superslab that has a free unit has its room bit set
  * @failure   a null superslab or slab when the kernel gives no more memory; nothing is lost
@@ -101,6 +103,15 @@ Superslab& superslab_at(std::uint32_t i);
  * @return Bytes given back to the system.
  */
 std::size_t purge(std::uint32_t i, bool all);
+
+/**
+ * @return Whether superslabs make up more than half of what the process may map. Whoever needs one
+ *         more should rather collect what is free in the ones that there are.
+ */
+bool is_tight();
+
+/** @return Whether half of all units are free, or more. Looks at every superslab. */
+bool is_sparse();
 
 /** After fork, in the child: sets the room bits that vanished threads were about to set. */
 void renew_room();

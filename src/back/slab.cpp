@@ -77,7 +77,13 @@ std::size_t purge_free_pages(Slab& slab) {
                 static_cast<unsigned>((end + base::page_bytes - 1) / slab.block_bytes);
             if (!all_free(slab, std::min(first, last_block), std::min(last, last_block))) break;
         }
-        if (end > run && os::purge(slab.start + run, end - run)) purged += end - run;
+        if (end > run) {
+            if (os::purge(slab.start + run, end - run)) {
+                purged += end - run;
+            } else {
+                slab.stale = true;  // to be offered again
+            }
+        }
         run = end + base::page_bytes;
     }
     return purged;

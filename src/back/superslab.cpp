@@ -101,10 +101,9 @@ std::size_t purge_records(Superslab& superslab) {
 }  // namespace
 
 Superslab* create(std::uint32_t index) {
-    void* const pages =
-        meta_arena::allocate_pages(slabs_bytes + base::superslab_units * unit_bits_bytes);
-    void* const record = meta_arena::allocate(sizeof(Superslab));
-    if (pages == nullptr || record == nullptr) return nullptr;
+    const auto [record, pages] = meta_arena::allocate_both(
+        sizeof(Superslab), slabs_bytes + base::superslab_units * unit_bits_bytes);
+    if (record == nullptr) return nullptr;
     auto* const superslab = new (record) Superslab{};
     superslab->index = index;
     superslab->slabs = static_cast<Slab*>(pages);

@@ -18,6 +18,8 @@
 
 namespace hakmem::front {
 
+using back::shared_pool::Growth;
+
 namespace {
 
 constinit Slot null_slot{nullptr};
@@ -38,6 +40,7 @@ constinit thread_local bool detached = false;
 
 constexpr unsigned refills_before_growth = 4;
 constexpr unsigned flushes_before_emptying = 4;
+constexpr unsigned tight_ticks_before_emptying = 32;
 
 // Capacities at the start: 31 of the smallest blocks, one of the largest.
 constexpr unsigned first_capacity(unsigned class_index) {
@@ -114,14 +117,12 @@ ThreadHeap::ThreadHeap(Slot* slots) : HeapFront{}, HeapNode(heap_operations), sl
 }
 
 ThreadHeap* ThreadHeap::make() {
-    void* const slots = back::meta_arena::allocate_pages(slots_bytes());
-    void* const memory = back::meta_arena::allocate(sizeof(ThreadHeap));
-    if (slots == nullptr || memory == nullptr) return nullptr;
+    if (!middle::orphan_heaps::has_tag_left()) return nullptr;
+    const auto [memory, slots] = back::meta_arena::allocate_both(sizeof(ThreadHeap), slots_bytes());
+    if (memory == nullptr) return nullptr;
     auto* const heap = new (memory) ThreadHeap(static_cast<Slot*>(slots));
     heap->life.reset();
-    if (!middle::orphan_heaps::publish(*heap)) return nullptr;
-    heap->tag_bits = back::page_map::Entry::of(heap->tag, base::ClassId::external).bits;
-    return heap;
+    return middle::orphan_heaps::publish(*heap) ? heap : nullptr;
 }
 
 // ---- capacities -------------------------------------------------------------------------------
@@ -252,8 +253,7 @@ void ThreadHeap::release_empty_slabs(base::ClassId id) {
 }
 
 // [slab_with_room]
-back::Slab* ThreadHeap::slab_with_room(base::ClassId id) {
-    using back::shared_pool::Growth;
+back::Slab* ThreadHeap::slab_with_room(base::ClassId id, Growth growth) {
     ClassState& s = state(id);
     // Look among the slabs at hand.
     if (s.head != nullptr) return s.head;
@@ -264,7 +264,7 @@ back::Slab* ThreadHeap::slab_with_room(base::ClassId id) {
     back::Slab* slab = back::shared_pool::acquire_slab(id, *this, Growth::refused);
     if (slab == nullptr) {
         middle::orphan_heaps::scavenge(middle::orphan_heaps::Scavenge::parked);
-        slab = back::shared_pool::acquire_slab(id, *this, Growth::allowed);
+        slab = back::shared_pool::acquire_slab(id, *this, growth);
     }
     if (slab != nullptr) list(*slab);
     return slab;
@@ -290,7 +290,7 @@ std::size_t ThreadHeap::purge() {
 
 // [refill]
 // Fills half of the magazine, or takes one block past a magazine of capacity zero.
-bool ThreadHeap::refill(base::ClassId id) {
+bool ThreadHeap::refill(base::ClassId id, Growth growth) {
     ClassState& s = state(id);
     s.active = true;
     s.refills++;
@@ -301,7 +301,7 @@ bool ThreadHeap::refill(base::ClassId id) {
     const unsigned wanted = (capacity(id) + 1) / 2;
     unsigned taken = 0;
     while (taken < wanted) {
-        back::Slab* const slab = taken == 0 ? slab_with_room(id) : s.head;
+        back::Slab* const slab = taken == 0 ? slab_with_room(id, growth) : s.head;
         if (slab == nullptr) break;
         taken += back::slab::take(*slab, wanted - taken, s.base + 1 + taken);
         if (slab->free_count == 0) unlist(*slab);
@@ -347,7 +347,7 @@ void ThreadHeap::flush(base::ClassId id, unsigned count) {
 
 // ---- what the phases call -----------------------------------------------------------------------
 
-void* ThreadHeap::allocate(base::ClassId id) {
+void* ThreadHeap::allocate(base::ClassId id, Growth growth) {
     os::LockGuard guard(lock);
     Magazine& m = magazine(id);
     // The call may have come for want of a heap, and this heap's magazine may hold something.
@@ -355,12 +355,12 @@ void* ThreadHeap::allocate(base::ClassId id) {
     void* block = nullptr;
     if (capacity_max(id) == 0) {
         Slot one{nullptr};
-        if (back::Slab* const slab = slab_with_room(id)) {
+        if (back::Slab* const slab = slab_with_room(id, growth)) {
             back::slab::take(*slab, 1, &one);
             if (slab->free_count == 0) unlist(*slab);
         }
         block = one.load(std::memory_order_relaxed);
-    } else if (refill(id)) {
+    } else if (refill(id, growth)) {
         block = m.pop();
     }
     tick();
@@ -406,8 +406,13 @@ void ThreadHeap::release_remote(back::Slab& slab, void* block) {
 void ThreadHeap::empty_out() {
     pending_.flush();
     os::LockGuard guard(lock);
-    for (unsigned c = 1; c < base::class_count; c++)
+    empty_magazines();
+}
+
+void ThreadHeap::empty_magazines() {
+    for (unsigned c = 1; c < base::class_count; c++) {
         shrink(base::ClassId{static_cast<std::uint8_t>(c)});
+    }
     scavenge();
 }
 
@@ -434,6 +439,10 @@ void ThreadHeap::tick() {
             state(id).active = false;
         }
         pending_.flush();
+    }
+    if (HAK_UNLIKELY(back::shared_pool::is_tight()) &&
+        ++tight_ticks_ % tight_ticks_before_emptying == 0 && back::shared_pool::is_sparse()) {
+        empty_magazines();
     }
     if (back::purge::tick(now)) {
         middle::orphan_heaps::scavenge(middle::orphan_heaps::Scavenge::all);
@@ -508,20 +517,20 @@ const char* ThreadHeap::validate(const middle::HeapNode& node) {
     return quiet ? heap.pending_.validate() : nullptr;
 }
 
-// ---- a thread and its heap
-// ------------------------------------------------------------------------
+// ---- a thread and its heap ----------------------------------------------------------------------
 
 namespace {
 
 ThreadHeap* adopt_or_make() {
-    if (middle::HeapNode* const node = middle::orphan_heaps::adopt())
-        return static_cast<ThreadHeap*>(node);
-    return ThreadHeap::make();
+    middle::HeapNode* const node = middle::orphan_heaps::adopt();
+    ThreadHeap* const heap = node != nullptr ? static_cast<ThreadHeap*>(node) : ThreadHeap::make();
+    if (heap == nullptr) return nullptr;
+    // Here and not when it is made: a fork may copy a heap that has just been published.
+    heap->tag_bits = back::page_map::Entry::of(heap->tag, base::ClassId::external).bits;
+    // Somebody may still be at what was a parked heap a moment ago.
+    os::LockGuard guard(heap->lock);
+    return heap;
 }
-
-}  // namespace
-
-namespace {
 
 // A vanished thread may have been about to send a notice, or to drop one. Begin anew: empty all
 // stacks, and notify for each slab whose flag says that somebody was to be told.
@@ -554,6 +563,12 @@ HeapLease::HeapLease() : heap_(own_heap()) {
     heap_ = adopt_or_make();
     borrowed_ = detached;
     if (heap_ == nullptr || borrowed_) return;
+    if (ThreadHeap* const own = own_heap()) {
+        // What waited for this thread's locks to be free (os/futex_lock) has allocated meanwhile.
+        middle::orphan_heaps::park(*heap_);
+        heap_ = own;
+        return;
+    }
     heap_->life.hold();
     heap_->apply_options();
     current_heap = heap_;

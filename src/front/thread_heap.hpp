@@ -28,6 +28,10 @@
  * slabs that are empty otherwise; the thread may then sleep for long, and nobody else can empty its
  * magazines. So after some flushes in a row they give everything back.
  *
+ * **Where address space is tight,** superslabs that nobody needs are unmapped, and what a magazine
+ * keeps may be all that holds one. So a heap empties its magazines there now and then, while half
+ * of the pool is free.
+ *
  * The slots lie apart from the heap, all classes' in one stretch of address space, small arrays
  * first:
  *
@@ -56,6 +60,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "back/shared_pool.hpp"
 #include "back/slab.hpp"
 #include "base/attributes.hpp"
 #include "base/size_class.hpp"
@@ -121,9 +126,11 @@ public:
     /**
      * Allocates a block when the magazine has none.
      * @param id A small class.
+     * @param growth Whether a superslab may be made for it.
      * @return The block, or null.
      */
-    void* allocate(base::ClassId id);
+    void* allocate(base::ClassId id,
+                   back::shared_pool::Growth growth = back::shared_pool::Growth::allowed);
 
     /**
      * Frees a block of this heap when its magazine is full.
@@ -182,8 +189,9 @@ private:
     std::size_t grown_bytes(base::ClassId id);
     std::size_t purge() HAK_REQUIRES(lock);
 
-    bool refill(base::ClassId id) HAK_REQUIRES(lock);
-    back::Slab* slab_with_room(base::ClassId id) HAK_REQUIRES(lock);
+    bool refill(base::ClassId id, back::shared_pool::Growth growth) HAK_REQUIRES(lock);
+    back::Slab* slab_with_room(base::ClassId id, back::shared_pool::Growth growth)
+        HAK_REQUIRES(lock);
     void flush(base::ClassId id, unsigned count) HAK_REQUIRES(lock);
     void put(back::Slab& slab, unsigned word, std::uint64_t bits) HAK_REQUIRES(lock);
     void settle(back::Slab& slab) HAK_REQUIRES(lock);
@@ -193,6 +201,7 @@ private:
     void use_array(base::ClassId id, Slot* array, unsigned capacity);
     void collect() HAK_REQUIRES(lock);
     void release_empty_slabs(base::ClassId id) HAK_REQUIRES(lock);
+    void empty_magazines() HAK_REQUIRES(lock);
     void tick() HAK_REQUIRES(lock);
     void list(back::Slab& slab);
     void unlist(back::Slab& slab);
@@ -204,7 +213,8 @@ private:
 
     middle::PendingFrees pending_;
     std::uint64_t last_tick_ = 0;
-    std::size_t grown_bytes_ = 0;  // what the magazines may hold beyond their first capacities
+    std::uint32_t tight_ticks_ = 0;  // ticks while address space was tight
+    std::size_t grown_bytes_ = 0;    // what the magazines may hold beyond their first capacities
     ClassState states_[base::class_count] = {};
     Slot* slots_;              // const: all arrays of slots, on pages of their own
     std::size_t slots_bytes_;  // const: their length

@@ -11,6 +11,7 @@
 #include "os/environment.hpp"
 #include "os/raw_log.hpp"
 #include "os/real_libc.hpp"
+#include "os/virtual_memory.hpp"
 
 namespace hakmem::gate::external_guard {
 
@@ -24,6 +25,15 @@ bool may_be_a_block(const void* pointer) {
            back::page_map::is_user_address(address);
 }
 
+// A large block that was freed may have been unmapped since, and nothing knows of it any more. The
+// C library would read in front of it.
+bool is_mapped(const void* pointer) {
+    const auto page = reinterpret_cast<std::uintptr_t>(pointer) / base::page_bytes;
+    unsigned char resident = 0;
+    return os::residency(reinterpret_cast<const void*>(page * base::page_bytes), base::page_bytes,
+                         &resident);
+}
+
 // [policy]
 // Whether the C library should see the pointer. Ends the process if nobody may.
 HAK_SLOW bool goes_to_libc(const void* pointer) {
@@ -32,6 +42,7 @@ HAK_SLOW bool goes_to_libc(const void* pointer) {
     if (policy == os::ForeignPolicy::abort || !may_be_a_block(pointer)) {
         hak_abort_foreign_free(pointer);
     }
+    if (!is_mapped(pointer)) hak_abort_invalid_free(pointer, 0);
     if (!said.exchange(true, std::memory_order_relaxed)) {
         os::Message() << "foreign pointer " << pointer
                       << " handed to the C library, as all later ones will be; "

@@ -7,12 +7,13 @@
  * first one is mentioned, since it tells of two allocators in one process. The option `foreign`
  * chooses otherwise.
  *
- * A value that no malloc can have returned (misaligned, below the first page, above user space) is
- * not handed on: the C library would only crash without a name. It is reported as what it is.
+ * A value that no malloc can have returned (misaligned, below the first unit, above user space) is
+ * not handed on: the C library would only crash without a name. Nor is one that points to no memory
+ * at all, such as a large block that was freed and unmapped. They are reported as what they are.
  *
  * @owns      whether it has been said
  * @calls     back/page_map base/attributes base/units middle/misuse os/environment os/raw_log
- *            os/real_libc
+ *            os/real_libc os/virtual_memory
  * @threads   any
  * @invariant none
  * @failure   where there is no C library to hand a pointer to, the process ends with its name

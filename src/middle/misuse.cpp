@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "os/futex_lock.hpp"
 #include "os/raw_log.hpp"
 
 using hakmem::os::Message;
@@ -14,6 +15,12 @@ void describe_class(Message& message, unsigned class_index) {
     message << " (size class " << class_index << ", " << std::uint64_t{bytes} << " bytes)";
 }
 
+// A crash reporter may allocate, and this thread may hold the very lock that it would wait for.
+[[noreturn]] void end_process() {
+    hakmem::os::bypass_locks(true);
+    std::abort();
+}
+
 }  // namespace
 
 // [name]
@@ -24,7 +31,7 @@ void hak_abort_double_free(const void* block, unsigned class_index) {
         describe_class(message, class_index);
         message << "; see docs: misuse#double-free";
     }
-    std::abort();
+    end_process();
 }
 // [/name]
 
@@ -35,7 +42,7 @@ void hak_abort_invalid_free(const void* pointer, unsigned class_index) {
         describe_class(message, class_index);
         message << "; see docs: misuse#invalid-free";
     }
-    std::abort();
+    end_process();
 }
 
 void hak_abort_foreign_free(const void* pointer) {
@@ -43,7 +50,7 @@ void hak_abort_foreign_free(const void* pointer) {
         Message message;
         message << "foreign pointer " << pointer << " freed; see docs: misuse#foreign-free";
     }
-    std::abort();
+    end_process();
 }
 
 void hak_abort_sized_mismatch(const void* block, std::size_t bytes, std::size_t usable) {
@@ -53,5 +60,5 @@ void hak_abort_sized_mismatch(const void* block, std::size_t bytes, std::size_t 
                 << " bytes, and its block has " << std::uint64_t{usable}
                 << "; see docs: misuse#sized-delete-mismatch";
     }
-    std::abort();
+    end_process();
 }

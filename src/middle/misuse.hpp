@@ -8,7 +8,7 @@
  * because crash reporters often keep nothing but the stack.
  *
  * @owns      nothing
- * @calls     base/attributes base/size_class os/raw_log
+ * @calls     base/attributes base/size_class os/futex_lock os/raw_log
  * @threads   any
  * @invariant none
  * @failure   every function here ends the process by SIGABRT

@@ -54,10 +54,13 @@ HeapNode* adopt() {
 
 std::uint32_t count() { return heap_count.load(std::memory_order_relaxed); }
 
+// The last tag is the empty heap's.
+bool has_tag_left() { return count() + 1 < back::page_map::tag_max; }
+
 bool publish(HeapNode& heap) {
     os::LockGuard guard(lock);
-    const std::uint32_t tag = heap_count.load(std::memory_order_relaxed) + 1;
-    if (tag >= back::page_map::tag_max) return false;  // the last tag is the empty heap's
+    if (!has_tag_left()) return false;
+    const std::uint32_t tag = count() + 1;
     heap.tag = tag;
     heap.older = newest_heap.load(std::memory_order_relaxed);
     newest_heap.store(&heap, std::memory_order_release);

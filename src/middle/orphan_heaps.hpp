@@ -91,6 +91,9 @@ namespace orphan_heaps {
  */
 HeapNode* adopt();
 
+/** @return Whether one more heap could get a tag. */
+bool has_tag_left();
+
 /**
  * Enters a heap that was just made, and gives it its tag.
  * @param heap The heap, active.

@@ -32,7 +32,8 @@ std::uint64_t milliseconds();
 void set_clock(std::uint64_t (*clock)());
 
 /**
- * Sleeps. Only the optional purge thread does.
+ * Sleeps. Only the optional purge thread does, and a report or a check that waits for another
+ * thread.
  * @param milliseconds How long.
  */
 void sleep_milliseconds(std::uint64_t milliseconds);

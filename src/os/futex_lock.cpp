@@ -19,12 +19,12 @@ enum : std::uint32_t { unlocked = 0, locked = 1, contended = 2 };
 // library must find room for, hence so small.
 struct HeldLocks {
     std::uint8_t count;
-    bool forking;
+    bool bypassing;
     std::uint16_t ranks;  // bit i: a lock of rank i is held
 };
 constinit thread_local HeldLocks held{0, false, 0};
 
-constinit std::atomic<void (*)()> pending_action{nullptr};
+constinit std::atomic<void (*)()> pending_actions[2] = {};  // a report, and the purge thread
 constinit std::atomic<std::uint64_t> waits{0};
 
 #ifdef NDEBUG
@@ -55,9 +55,16 @@ void note_locked(base::LockRank rank, bool any_order) {
 }
 // [/rank_check]
 
-void run_pending_action() {
-    if (void (*const action)() = pending_action.exchange(nullptr, std::memory_order_acquire)) {
-        action();
+bool any_pending() {
+    for (const auto& place : pending_actions) {
+        if (HAK_UNLIKELY(place.load(std::memory_order_relaxed) != nullptr)) return true;
+    }
+    return false;
+}
+
+HAK_SLOW void run_pending_actions() {
+    for (auto& place : pending_actions) {
+        if (void (*const action)() = place.exchange(nullptr, std::memory_order_acquire)) action();
     }
 }
 
@@ -65,10 +72,7 @@ void run_pending_action() {
 void note_unlocked(base::LockRank rank) {
     held.ranks = static_cast<std::uint16_t>(held.ranks & ~(1u << static_cast<unsigned>(rank)));
     held.count--;
-    if (held.count == 0 &&
-        HAK_UNLIKELY(pending_action.load(std::memory_order_relaxed) != nullptr)) {
-        run_pending_action();
-    }
+    if (held.count == 0 && any_pending()) run_pending_actions();
 }
 // [/pending]
 
@@ -76,7 +80,7 @@ void note_unlocked(base::LockRank rank) {
 
 // [lock]
 void FutexLock::lock() {
-    if (HAK_UNLIKELY(held.forking)) return;
+    if (HAK_UNLIKELY(held.bypassing)) return;
     note_locked(rank_, false);
     std::uint32_t expected = unlocked;
     if (!word_.compare_exchange_strong(expected, locked, std::memory_order_acquire)) wait();
@@ -99,7 +103,7 @@ void FutexLock::wait() {
 
 // [unlock]
 void FutexLock::unlock() {
-    if (HAK_UNLIKELY(held.forking)) return;
+    if (HAK_UNLIKELY(held.bypassing)) return;
     if (word_.exchange(unlocked, std::memory_order_release) == contended) {
         futex(word_, FUTEX_WAKE, 1);
     }
@@ -108,11 +112,13 @@ void FutexLock::unlock() {
 // [/unlock]
 
 bool FutexLock::try_lock() {
-    if (HAK_UNLIKELY(held.forking)) return true;
+    if (HAK_UNLIKELY(held.bypassing)) return true;
+    held.count++;  // first, since a signal may come once the lock is had
     std::uint32_t expected = unlocked;
-    if (!word_.compare_exchange_strong(expected, locked, std::memory_order_acquire)) return false;
-    note_locked(rank_, true);
-    return true;
+    const bool had = word_.compare_exchange_strong(expected, locked, std::memory_order_acquire);
+    if (had) note_locked(rank_, true);
+    held.count--;
+    return had;
 }
 
 void FutexLock::lock_for_fork() {
@@ -126,11 +132,19 @@ void FutexLock::unlock_after_fork() {
     }
 }
 
-unsigned locks_held() { return held.forking ? 1 : held.count; }
+unsigned locks_held() { return held.bypassing ? 1 : held.count; }
 
-void set_forking(bool holds) { held.forking = holds; }
+void bypass_locks(bool bypass) { held.bypassing = bypass; }
 
-void when_unlocked(void (*action)()) { pending_action.store(action, std::memory_order_release); }
+void when_unlocked(void (*action)()) {
+    for (auto& place : pending_actions) {
+        void (*there)() = nullptr;
+        if (place.compare_exchange_strong(there, action, std::memory_order_release) ||
+            there == action) {
+            return;
+        }
+    }
+}
 
 std::uint64_t lock_waits() { return waits.load(std::memory_order_relaxed); }
 

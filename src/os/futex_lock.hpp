@@ -81,14 +81,16 @@ private:
 unsigned locks_held();
 
 /**
- * Says that the calling thread holds all locks for fork, or no longer does.
- * @param holds Whether it does.
+ * Lets the calling thread pass all locks as if it had them, or no longer: it does have them, for
+ * fork, or the process is about to end and only a handler of the program's runs.
+ * @param bypass Whether it passes.
  */
-void set_forking(bool holds);
+void bypass_locks(bool bypass);
 
 /**
  * Asks for a call as soon as a thread has given its last lock back.
- * @param action Called once. May be asked for from a signal handler.
+ * @param action Called once, however often it was asked for. Two different ones may wait at a time.
+ *               May be asked for from a signal handler.
  */
 void when_unlocked(void (*action)());
 

@@ -43,7 +43,10 @@ void Lifeline::hold() {
     if (answer == EOWNERDEAD) pthread_mutex_consistent(&mutex_);
 }
 
-void Lifeline::drop() { pthread_mutex_unlock(&mutex_); }
+void Lifeline::drop() {
+    // After a fork that ran no handlers it is still held: by a thread of the parent.
+    if (pthread_mutex_unlock(&mutex_) != 0) reset();
+}
 
 bool Lifeline::take_from_dead() {
     const int answer = pthread_mutex_trylock(&mutex_);

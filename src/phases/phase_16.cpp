@@ -16,11 +16,13 @@
 #include "gate/external_guard.hpp"
 #include "middle/misuse.hpp"
 #include "middle/orphan_heaps.hpp"
-#include "os/clock.hpp"
+
 #include "os/environment.hpp"
 #include "os/futex_lock.hpp"
 
 namespace hakmem::phases {
+
+using back::shared_pool::Growth;
 
 namespace {
 
@@ -54,25 +56,26 @@ void reclaim() {
         os::LockGuard guard(heap->lock);
         heap->operations.scavenge(*heap);
     }
-    back::large::trim_cache(os::milliseconds(), 0);
+    back::large::trim_cache(0);
 }
 
 // [persist]
 // Tries, then lets go of what is held in reserve and tries again, then asks the program for help
-// for as long as it offers some.
+// for as long as it offers some. Where address space is tight, what is held in reserve comes before
+// another superslab.
 template <typename Attempt>
 void* persist(std::size_t bytes, Attempt attempt) {
     const int saved_errno = errno;
-    void* block = attempt();
+    void* block = attempt(back::shared_pool::is_tight() ? Growth::refused : Growth::allowed);
     if (HAK_UNLIKELY(block == nullptr)) {
         reclaim();
-        block = attempt();
+        block = attempt(Growth::allowed);
     }
     while (HAK_UNLIKELY(block == nullptr)) {
         const OomHandler handler = oom_handler.load(std::memory_order_acquire);
         if (handler == nullptr) return no_memory();
         if (handler(bytes, oom_context.load(std::memory_order_relaxed)) == 0) return no_memory();
-        block = attempt();
+        block = attempt(Growth::allowed);
     }
     errno = saved_errno;
     return block;
@@ -85,6 +88,15 @@ struct Block {
     std::size_t bytes;
 };
 
+// Whether a block is free in its slab. It may be in a magazine as well; hardened mode has none.
+bool is_free(const back::Slab& slab, back::BlockIndex index) {
+    back::SlabOwner* const owner = slab.owner.load(std::memory_order_acquire);
+    if (owner == nullptr) return true;
+    os::LockGuard guard(static_cast<middle::HeapNode*>(owner)->lock);
+    const std::uint64_t remote = slab.remote_bits(index.word()).load(std::memory_order_relaxed);
+    return ((slab.free_bits[index.word()] | remote) & index.bit()) != 0;
+}
+
 Block block_at(const void* pointer, base::ClassId id) {
     back::Slab* const slab = back::page_map::slab_of(pointer);
     if (id == base::ClassId::free || slab == nullptr) hak_abort_double_free(pointer, 0);
@@ -92,6 +104,9 @@ Block block_at(const void* pointer, base::ClassId id) {
         back::BlockIndex index{};
         if (!back::slab::index_of(*slab, pointer, index)) {
             hak_abort_invalid_free(pointer, base::index(id));
+        }
+        if (os::options().hardened != 0 && is_free(*slab, index)) {
+            hak_abort_double_free(pointer, base::index(id));
         }
     } else if (pointer != slab->start) {
         hak_abort_invalid_free(pointer, 0);
@@ -105,15 +120,16 @@ bool is_worth_keeping(std::size_t bytes, std::size_t usable) {
     return bytes > usable / 2 || usable <= always_kept_bytes;
 }
 
-// Whether a block of this usable size can have been asked for by this size.
-bool is_possible(std::size_t bytes, std::size_t usable, SizeClaim claim) {
+// Whether a block can have been asked for by this size.
+bool is_possible(std::size_t bytes, const Block& block, SizeClaim claim) {
+    const std::size_t usable = block.bytes;
     if (bytes > usable) return false;
     if (claim == SizeClaim::at_most) return true;
     // A large block may be a reused mapping, which is larger than was asked for.
     if (claim == SizeClaim::exact && usable <= base::small_bytes_max) {
         return Phase16::good_bytes(bytes) == usable;
     }
-    return is_worth_keeping(bytes, usable);
+    return is_worth_keeping(bytes, usable) || block.slab->kept_length;
 }
 
 // An own mapping may end within a unit whose rest is somebody else's.
@@ -144,16 +160,18 @@ void* Phase16::allocate_above_tiny(std::size_t bytes) {
 
 HAK_SLOW void* Phase16::allocate_slow(const front::Magazine& empty) {
     const base::ClassId id = front::class_of_magazine(empty);
-    return persist(base::row(id).block_bytes, [id]() -> void* {
+    return persist(base::row(id).block_bytes, [id](Growth growth) -> void* {
         const front::HeapLease lease;
-        return lease.heap() != nullptr ? lease.heap()->allocate(id) : nullptr;
+        return lease.heap() != nullptr ? lease.heap()->allocate(id, growth) : nullptr;
     });
 }
 
 HAK_SLOW void* Phase16::allocate_large(std::size_t bytes, std::size_t alignment, bool& zero) {
     if (bytes > base::request_bytes_max) return no_memory();
     os::load_options();
-    return persist(bytes, [&] { return back::large::allocate(bytes, alignment, zero); });
+    return persist(bytes, [&](Growth growth) {
+        return back::large::allocate(bytes, alignment, zero, growth);
+    });
 }
 
 void* Phase16::allocate_zeroed(std::size_t count, std::size_t bytes) {
@@ -229,7 +247,9 @@ void Phase16::deallocate_elsewhere(void* block) noexcept {
         gate::external_guard::release(block);
     } else {
         back::large::release(*block_at(block, id).slab);
-        if (front::ThreadHeap* const heap = front::own_heap()) heap->maintain();
+        // Here the heap is for the clock's sake: it is what lets free memory age.
+        const front::HeapLease lease;
+        if (lease.heap() != nullptr) lease.heap()->maintain();
     }
 }
 // [/free elsewhere]
@@ -238,8 +258,8 @@ void Phase16::deallocate_sized_slow(void* block, std::size_t bytes, SizeClaim cl
     if (block == nullptr) return;
     const back::page_map::Entry entry = back::page_map::entry_of(block);
     if (!is_external(block, entry.class_id())) {
-        const std::size_t usable = block_at(block, entry.class_id()).bytes;
-        if (!is_possible(bytes, usable, claim)) hak_abort_sized_mismatch(block, bytes, usable);
+        const Block known = block_at(block, entry.class_id());
+        if (!is_possible(bytes, known, claim)) hak_abort_sized_mismatch(block, bytes, known.bytes);
     }
     deallocate(block);
 }
@@ -308,12 +328,6 @@ const char* Phase16::validate() {
                 if (slab.listed != (slab.free_count > 0)) return "thread_heap I1";
                 if (const char* const broken = back::slab::validate(slab)) return broken;
             }
-        }
-    }
-    for (std::uint32_t i = 0; i < back::shared_pool::superslab_count(); i++) {
-        if (const char* const broken =
-                back::superslab::validate(back::shared_pool::superslab_at(i))) {
-            return broken;
         }
     }
     const char* const results[] = {back::shared_pool::validate(), back::large::validate(),

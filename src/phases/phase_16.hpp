@@ -18,8 +18,8 @@
  * @owns      the composition; no state
  * @calls     back/large back/meta_arena back/page_map back/purge back/shared_pool back/slab
  *            base/attributes base/size_class base/units front/magazine front/thread_heap
- *            gate/external_guard gate/page_gate middle/misuse middle/orphan_heaps os/clock
- *            os/environment os/futex_lock
+ *            gate/external_guard gate/page_gate middle/misuse middle/orphan_heaps os/environment
+ *            os/futex_lock
  * @threads   any
  * @invariant none
  * @failure   null with errno ENOMEM or EINVAL; misuse ends the process with its name

@@ -123,6 +123,20 @@ const Case cases[] = {
     {"double_free_unit", [] { double_free(100 * kib); }},
     {"double_free_large", [] { double_free(mib); }},
     {"double_free_huge", [] { double_free(8 * mib); }},
+    {"double_free_unmapped", [] { double_free(100 * mib); }},
+    {"double_free_trimmed",
+     [] {
+         void* const block = c_malloc(3 * mib);
+         c_free(block);
+         subject_trim();
+         commit(3 * mib, block, [=] { c_free(block); });
+     }},
+    {"realloc_after_free",
+     [] {
+         void* const block = c_malloc(100);
+         c_free(block);
+         commit(100, block, [=] { c_free(c_realloc(block, 104)); });
+     }},
     {"double_free_after_others", [] { double_free_after_others(40); }},
     {"double_free_after_others_mid", [] { double_free_after_others(20 * kib); }},
     {"double_free_aligned",

@@ -38,6 +38,9 @@ MISUSES = {
     "double_free_unit": ({DOUBLE, INVALID}, AT_ONCE),
     "double_free_large": ({DOUBLE, INVALID}, AT_ONCE),
     "double_free_huge": ({DOUBLE, INVALID}, AT_ONCE),
+    "double_free_unmapped": ({DOUBLE, INVALID}, AT_ONCE),
+    "double_free_trimmed": ({DOUBLE, INVALID}, AT_ONCE),
+    "realloc_after_free": ({DOUBLE}, LATE),
     "double_free_after_others": ({DOUBLE}, LATE),
     "double_free_after_others_mid": ({DOUBLE}, LATE),
     "double_free_aligned": ({DOUBLE}, LATE),
@@ -69,7 +72,7 @@ MISUSES = {
     "wild_kernel": ({FOREIGN}, AT_ONCE),
     "wild_minus_16": ({FOREIGN}, AT_ONCE),
     "wild_minus_one": ({FOREIGN}, AT_ONCE),
-    "wild_unmapped": ({FOREIGN}, AT_ONCE),
+    "wild_unmapped": ({INVALID}, AT_ONCE),
     "wild_realloc": ({FOREIGN}, AT_ONCE),
     "sized_delete_small": ({SIZED}, HARDENED),
     "sized_delete_large": ({SIZED}, HARDENED),
@@ -78,9 +81,8 @@ MISUSES = {
     "free_sized_mismatch": ({SIZED}, HARDENED),
 }
 
-# These go to the C library, as the policy has it; what it makes of them is its own message. On a
-# page that is not mapped it cannot even look.
-LEFT_TO_LIBC = {"stack_free": "SIGABRT", "global_free": "SIGABRT", "wild_unmapped": "SIGSEGV"}
+# These go to the C library, as the policy has it; what it makes of them is its own message.
+LEFT_TO_LIBC = {"stack_free": "SIGABRT", "global_free": "SIGABRT"}
 
 # case: lines of stderr about foreign pointers, which are said once whatever their number
 FOREIGN_BLOCKS = ["foreign_free", "foreign_realloc", "foreign_usable_size", "foreign_delete"]

@@ -100,9 +100,9 @@ Mappings mappings() {
 // Each test starts and ends with an empty cache, and with the time in its own hands.
 class Large : public testing::Test {
 protected:
-    Large() { large::trim_cache(os::milliseconds(), 0); }
+    Large() { large::trim_cache(0); }
     ~Large() override {
-        large::trim_cache(os::milliseconds(), 0);
+        large::trim_cache(0);
         EXPECT_EQ(mappings().cached, 0u);
         EXPECT_EQ(mappings().used, 0u);
         EXPECT_EQ(large::validate(), nullptr);
@@ -153,7 +153,7 @@ TEST_F(Large, AFreedBlockIsInThePageMapAsFreeAndAnUnmappedOneAsExternal) {
     release(mapping);
     EXPECT_EQ(page_map::entry_of(mapping).class_id(), ClassId::free);
     EXPECT_EQ(page_map::entry_of(mapping + mapping_bytes - 1).class_id(), ClassId::free);
-    large::trim_cache(os::milliseconds(), 0);
+    large::trim_cache(0);
     EXPECT_EQ(page_map::entry_of(mapping).bits, 0u);
     EXPECT_EQ(page_map::entry_of(mapping + mapping_bytes - 1).bits, 0u);
 }
@@ -248,7 +248,7 @@ TEST_F(Large, AFreedMappingServesTheNextRequestThatNeedsFourFifthsOfIt) {
         EXPECT_TRUE(is_mapped_whole(again));
         EXPECT_EQ(mappings().cached, 0u);
         release(again);
-        large::trim_cache(os::milliseconds(), 0);
+        large::trim_cache(0);
     }
     for (const std::size_t bytes : {799 * page_bytes, 1001 * page_bytes}) {
         char* const block = allocate(has);
@@ -256,7 +256,7 @@ TEST_F(Large, AFreedMappingServesTheNextRequestThatNeedsFourFifthsOfIt) {
         char* const other = allocate(bytes);
         EXPECT_EQ(mappings().cached, 1u) << bytes / page_bytes;
         release(other);
-        large::trim_cache(os::milliseconds(), 0);
+        large::trim_cache(0);
     }
 }
 
@@ -303,24 +303,24 @@ TEST_F(Large, MappingsStayCachedUntilTheirTimeIsUp) {
     FakeClock::time += 300;
     release(young);
     FakeClock::time += 199;
-    EXPECT_EQ(large::trim_cache(FakeClock::time, 500), 0u);
+    EXPECT_EQ(large::trim_cache(500), 0u);
     FakeClock::time += 1;
-    EXPECT_EQ(large::trim_cache(FakeClock::time, 500), mapping_bytes);
+    EXPECT_EQ(large::trim_cache(500), mapping_bytes);
     EXPECT_EQ(mappings().cached, 1u);
     FakeClock::time += 299;
-    EXPECT_EQ(large::trim_cache(FakeClock::time, 500), 0u);
+    EXPECT_EQ(large::trim_cache(500), 0u);
     FakeClock::time += 1;
-    EXPECT_EQ(large::trim_cache(FakeClock::time, 500), mapping_bytes);
+    EXPECT_EQ(large::trim_cache(500), mapping_bytes);
     EXPECT_EQ(mappings().cached, 0u);
 }
 
 TEST_F(Large, AClockThatGoesBackGivesMemoryBackEarlyAndNeverKeepsIt) {
     release(allocate(mapping_bytes));
     FakeClock::time -= 1000000;
-    EXPECT_EQ(large::trim_cache(FakeClock::time, 500), mapping_bytes);
+    EXPECT_EQ(large::trim_cache(500), mapping_bytes);
     release(allocate(mapping_bytes));
     FakeClock::time += 1000000000;
-    EXPECT_EQ(large::trim_cache(FakeClock::time, 500), mapping_bytes);
+    EXPECT_EQ(large::trim_cache(500), mapping_bytes);
 }
 
 TEST_F(Large, TheCacheIsBoundedAndTheOldestGoFirst) {
@@ -356,7 +356,7 @@ TEST_F(Large, AMappingThatTheKernelWillNotUnmapIsPurgedAndServesAgain) {
     release(block);
     {
         FaultInjection faults({.calls = FaultInjection::unmap});
-        large::trim_cache(FakeClock::time, 0);
+        large::trim_cache(0);
         EXPECT_EQ(FaultInjection::failed(), 1u);  // it is not tried for ever
     }
     EXPECT_EQ(mappings().cached, 1u);
@@ -541,7 +541,7 @@ TEST_F(Large, WhicheverCallFailsAllocationIsWholeOrNull) {
                 ASSERT_TRUE(is_filled(block, mapping_bytes));
                 os::set_memory_calls(nullptr);
                 release(block);
-                large::trim_cache(FakeClock::time, 0);
+                large::trim_cache(0);
             }
         }
     }
@@ -571,7 +571,7 @@ TEST_F(Large, WhicheverCallFailsAResizedBlockIsWholeAndKeepsItsContents) {
                 fill(resized, usable);  // all of it can be written
                 ASSERT_EQ(large::validate(), nullptr);
                 release(resized);
-                large::trim_cache(FakeClock::time, 0);
+                large::trim_cache(0);
             }
         }
         EXPECT_EQ(refused > 0, wanted > mapping_bytes) << wanted;
@@ -627,7 +627,7 @@ TEST_F(Large, ThreadsShareTheCacheAndNothingElse) {
                     bytes = std::min(bytes, record_of(block).block_bytes);
                 }
                 ASSERT_TRUE(is_filled(block, bytes, t));
-                if (random() % 8 == 0) large::trim_cache(FakeClock::time, 0);
+                if (random() % 8 == 0) large::trim_cache(0);
                 release(block);
             }
         });

@@ -154,12 +154,12 @@ TEST(MetaArena, WhereMemoryIsShortASmallChunkWillDo) {
     EXPECT_GT(chunks().front().bytes, base::page_bytes);
 }
 
-TEST(MetaArena, ChunksGrowToFourMebibytesAndNoFurther) {
+TEST(MetaArena, ChunksGrowToOneMebibyteAndNoFurther) {
     for (int i = 0; i < 8; i++) {
         use_up();
         ASSERT_NE(meta_arena::allocate(64), nullptr);
     }
-    EXPECT_EQ(chunks().front().bytes, 4 * base::mebibyte);
+    EXPECT_EQ(chunks().front().bytes, base::mebibyte);
     for (const Span& chunk : chunks()) {
         EXPECT_EQ(chunk.bytes % base::page_bytes, 0u);
     }

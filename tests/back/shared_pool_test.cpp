@@ -101,6 +101,14 @@ TEST(SharedPool, WithoutRoomAndWithoutGrowthThereIsNone) {
     EXPECT_EQ(pool::validate(), nullptr);
 }
 
+TEST(SharedPool, ItIsSparseWhileHalfOfItIsFree) {
+    std::vector<UnitRun> runs = take_all();
+    runs.push_back(take(64));
+    EXPECT_FALSE(pool::is_sparse());
+    give_back(runs);
+    EXPECT_TRUE(pool::is_sparse());
+}
+
 TEST(SharedPool, TheLowestSuperslabWithRoomServesSingleUnits) {
     pool::give_back(take(1));  // there is one at least
     std::vector<UnitRun> runs = take_all();

@@ -636,6 +636,19 @@ TEST(ThreadHeap, AnOwnersDeathWithoutDetachingIsNoticed) {
     EXPECT_EQ(slabs_of(*heap), 0u);
 }
 
+// As a fork leaves it that copies a heap just after it was published.
+TEST(ThreadHeap, AHeapWhoseMakerVanishedHasItsTagWhenItIsAdopted) {
+    ThreadHeap* const heap = ThreadHeap::make();
+    ASSERT_NE(heap, nullptr);
+    heap->tag_bits = 0;
+    orphans::park(*heap);
+    std::thread([&] {
+        const HeapLease lease;
+        ASSERT_EQ(lease.heap(), heap);
+        EXPECT_EQ(heap->tag_bits, back::page_map::Entry::of(heap->tag, ClassId::external).bits);
+    }).join();
+}
+
 TEST(ThreadHeap, AParkedHeapWhoseSlotsWerePurgedServesAgain) {
     ThreadHeap* first = nullptr;
     std::thread([&] {

@@ -21,26 +21,30 @@
  * mirrors src/middle/orphan_heaps.cpp push_parked 0f72980c20701c64
  * mirrors src/middle/orphan_heaps.cpp park_heaps_of_the_dead 500b4e4668e9cd63
  * mirrors src/middle/orphan_heaps.cpp adopt 217df89ef6a4d1cc
- * mirrors src/middle/orphan_heaps.cpp publish e070325f934f7a16
+ * mirrors src/middle/orphan_heaps.cpp publish 63ce60488585bf3d
  * mirrors src/middle/orphan_heaps.cpp park be20030730ec17ec
  * mirrors src/middle/orphan_heaps.cpp scavenge 83b14053ee6327c4
  * mirrors src/middle/orphan_heaps.cpp purge 6ed43d9068b97e08
- * mirrors src/front/thread_heap.cpp make 28820dfe7382efa1
+ * mirrors src/front/thread_heap.cpp make ab16d68c06edda0a
  * mirrors src/front/thread_heap.cpp apply_options 012927b8752d9175
  * mirrors src/front/thread_heap.cpp purge f60a4860e248d48a
  * mirrors src/front/thread_heap.cpp release_remote c8477835bb386261
- * mirrors src/front/thread_heap.cpp empty_out 6ee08b35a0cfd16d
- * mirrors src/front/thread_heap.cpp adopt_or_make bde2fbf12f37fe11
- * mirrors src/front/thread_heap.cpp HeapLease d6f0b5435ea655e8
+ * mirrors src/front/thread_heap.cpp empty_out 6237932c5abdb2f5
+ * mirrors src/front/thread_heap.cpp adopt_or_make d5159312c9d7750c
+ * mirrors src/front/thread_heap.cpp HeapLease a49d7a8b542c9e01
  * mirrors src/front/thread_heap.cpp ~HeapLease 797dbf8e5f9a6152
  * mirrors src/front/thread_heap.cpp detach_thread f1f6010042335043
+ * mirrors src/abi/lifecycle.cpp for_each_lower_lock ebf7c7f125cfa7db
+ * mirrors src/abi/lifecycle.cpp before_fork a20522789bc97f1a
+ * mirrors src/abi/lifecycle.cpp after_fork_in_parent 06cccf3994f10606
  * mirrors src/os/thread_exit.cpp reset d36490afd0bb5cf3
  * mirrors src/os/thread_exit.cpp hold 2bf3e0ba4fdbb3ad
- * mirrors src/os/thread_exit.cpp drop 8d8190d2b17958e7
+ * mirrors src/os/thread_exit.cpp drop 62e5c51575ae863e
  * mirrors src/os/thread_exit.cpp take_from_dead 4bddbc661456ef3a
  *
  * run three_threads -DTHREADS=3
  * run trim -DTHREADS=2 -DTRIM
+ * run fork -DTHREADS=2 -DFORK
  * run liveness -DTHREADS=2 -DLIVENESS
  *
  * mutant ADOPTED_UNLOCKED three_threads P1: adopt does not take the registry's lock
@@ -58,6 +62,7 @@
  * mutant PARKED_UNLOCKED three_threads P3: park does not take the registry's lock
  * mutant NOTICED_AGAIN trim P4: DEATH_KEPT, and nobody asks for the state before
  * mutant SCAVENGED_UNLOCKED trim P5: scavenging does not ask for the heap's lock
+ * mutant REGISTRY_FIRST fork P5: fork gives the registry's lock back before those of the heaps
  * mutant SOUGHT_LATE three_threads P6: a slow path looks for the dead, under its heap's lock
  * mutant LIFELINE_KEPT three_threads P6: a thread parks its heap and holds on to the lifeline
  * mutant DROPPED_LATE three_threads P6: a thread parks its heap before it drops the lifeline
@@ -72,8 +77,8 @@
  * state, stack and list are written under the registry's lock; a state that is read without it
  * only chooses what to scavenge, or is read under the heap's lock, which whoever adopted the heap
  * takes before anything is cached in its slots. What a dead thread wrote is seen because the kernel
- * marks its lifeline after that, and whoever parks the heap reads the mark. Nor is fork here, which
- * takes all these locks and gives them back.
+ * marks its lifeline after that, and whoever parks the heap reads the mark. Of fork only the parent
+ * is here: what the child does, it does alone.
  */
 
 #define ACTIVE 0
@@ -347,7 +352,7 @@ inline purge() {
 #else
     :: state[x] == PARKED ->
 #endif
-       assert(!(cached[x] & MAGAZINES))  /* P2 */
+       assert(cached[x] == 0)  /* P2 */
     :: else
     fi;
     atomic { touch_slabs(x); heap_lock[x] = 0; x = 0 }
@@ -363,6 +368,14 @@ inline acquire_lease() {
        if
        :: h == 0 -> publish()
        :: else
+       fi;
+       if
+       :: h == 0
+       :: else ->
+#ifndef FIRST_LOCK_SKIPPED
+          lock_heap(h);
+          heap_lock[h] = 0
+#endif
        fi;
        if
        :: h == 0 || detached
@@ -397,7 +410,7 @@ inline miss() {
        atomic { touch_slabs(h); cached[h] = cached[h] | MAGAZINES };
        if
        :: true
-#ifdef TRIM
+#if defined(TRIM) || defined(FORK)
        :: scavenge()
 #endif
 #ifdef SOUGHT_LATE
@@ -488,6 +501,30 @@ proctype trimming_thread(byte me) {
     od
 }
 
+/* fork takes all locks, those of several heaps too; while it has the registry's, none is made. */
+proctype forking_thread(byte me) {
+    byte x;
+    do
+    :: atomic { registry == 0 -> registry = me };
+       x = heap_count;
+       do
+       :: x == 0 -> break
+       :: else -> atomic { heap_lock[x] == 0 -> heap_lock[x] = me; x-- }
+       od;
+#ifdef REGISTRY_FIRST
+       registry = 0;
+#endif
+       x = heap_count;
+       do
+       :: x == 0 -> break
+       :: else -> atomic { heap_lock[x] = 0; x-- }
+       od;
+#ifndef REGISTRY_FIRST
+       registry = 0
+#endif
+    od
+}
+
 #define LOST(heap) \
     (heap <= heap_count && holder[heap] == 0 && !IN_STACK(heap) && \
      !(state[heap] == ACTIVE && life[heap] == DEAD))
@@ -509,6 +546,9 @@ init {
 #endif
 #ifdef TRIM
         run trimming_thread(4);
+#endif
+#ifdef FORK
+        run forking_thread(5);
 #endif
         run onlooker()
     }

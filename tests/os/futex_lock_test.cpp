@@ -339,7 +339,7 @@ TEST(FutexLock, UnlockAfterForkWakesSleepers) {
 TEST(FutexLock, WhileForkingItsOwnThreadPassesThroughAndOthersWait) {
     FutexLock lock(LockRank::leaf);
     lock.lock_for_fork();
-    os::set_forking(true);
+    os::bypass_locks(true);
     EXPECT_GT(os::locks_held(), 0u);  // a signal handler must not allocate now
     {
         LockGuard first(lock);
@@ -354,7 +354,7 @@ TEST(FutexLock, WhileForkingItsOwnThreadPassesThroughAndOthersWait) {
     });
     sleep_a_little();
     EXPECT_FALSE(entered);  // the unlocks above did nothing
-    os::set_forking(false);
+    os::bypass_locks(false);
     EXPECT_EQ(os::locks_held(), 0u);
     lock.unlock_after_fork();
     other.join();

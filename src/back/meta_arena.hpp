@@ -50,7 +50,7 @@ void* allocate_pages(std::size_t bytes);
 /** A record and the pages that go with it. */
 struct RecordAndPages {
     void* record;  ///< Null when there was no memory for both.
-    void* pages;
+    void* pages;   ///< Null likewise.
 };
 
 /**

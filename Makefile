@@ -4,11 +4,13 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 JOBS ?= $(shell nproc)
 PYTHON := /usr/bin/python3
+# quick takes about two minutes of measuring, full at most fifteen.
+BENCH ?= quick
 SOURCES = $(shell find src tests bench -name bad -prune -o \
             \( -name '*.h' -o -name '*.hpp' -o -name '*.cpp' -o -name '*.c' \) -print)
 
 .DEFAULT_GOAL := libraries
-.PHONY: libraries demo test docs tidy install package format clean help
+.PHONY: libraries demo test docs bench-docs tidy install package format clean help
 
 libraries: build/release/CMakeCache.txt ## build/release/lib: libhakmem.so, libhakmem.a, hakmem.o
 	cmake --build --preset release --parallel $(JOBS) --target libraries
@@ -24,6 +26,12 @@ test: ## everything that is checked: gcc, clang, sanitizers, docs
 	@JOBS=$(JOBS) sh tools/check.sh
 
 docs: ## build/docs/html
+	$(PYTHON) docs/build.py
+
+bench-docs: ## measures all that docs show, BENCH=quick or full, and builds build/docs/html
+	cmake --preset release -DHAKMEM_BENCH=ON
+	cmake --build --preset release --parallel $(JOBS) --target measured
+	$(PYTHON) tools/bench_docs.py --mode $(BENCH) --build build/release
 	$(PYTHON) docs/build.py
 
 tidy: ## the structure rules alone
@@ -42,5 +50,5 @@ clean: ## removes build/
 	rm -rf build
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || \
-	    sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1   \2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || \
+	    sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1   \2/p' Makefile

@@ -25,7 +25,8 @@ import options_table  # noqa: E402  (it lies beside this file)
 
 # What each tool is for, and the Debian package that brings it.
 PROGRAMS = {"doxygen": "doxygen", "g++": "g++"}
-MODULES = {"sphinx": "python3-sphinx", "breathe": "python3-breathe", "furo": "furo"}
+MODULES = {"sphinx": "python3-sphinx", "breathe": "python3-breathe", "furo": "furo",
+           "matplotlib": "python3-matplotlib"}
 
 
 class BuildError(Exception):

@@ -15,7 +15,7 @@ copyright = author
 _cmake = (HERE.parent / "CMakeLists.txt").read_text(encoding="utf-8")
 release = re.search(r"project\(hakmem VERSION ([0-9.]+)", _cmake).group(1)
 
-extensions = ["breathe", "hakmem_docs"]
+extensions = ["breathe", "hakmem_docs", "hakmem_bench"]
 exclude_patterns = ["_static/README*"]
 primary_domain = "cpp"
 highlight_language = "c++"
@@ -36,7 +36,7 @@ hakmem_generated = str(OUT / "generated")
 html_theme = "furo"
 html_title = "HAKMEM"
 html_static_path = ["_static"]
-html_css_files = ["hakmem.css"]
+html_css_files = ["hakmem.css", "hakmem_bench.css"]
 html_copy_source = False
 html_show_sphinx = False
 html_show_copyright = False

@@ -5,6 +5,7 @@
 #        demo    real programs, glibc beside HAKMEM (make demo)
 #        test    everything that is checked         (make test)
 #        docs    the documentation                  (make docs)
+#        bench-docs  the same, measured on this machine (make bench-docs)
 #        peers   only install the allocators that HAKMEM is compared with
 # With --packages after the goal, only the packages are installed and nothing is run.
 #
@@ -18,7 +19,7 @@ set -eu
 
 say() { printf '\n==> %s\n' "$*"; }
 die() { printf '\nbootstrap: %s\n' "$*" >&2; exit 1; }
-usage() { sed -n '2,9s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,10s/^# \{0,1\}//p' "$0"; }
 
 # ---- what each goal needs; `a|b` means: either will do, preferably a ------------------------
 
@@ -28,7 +29,7 @@ packages_demo="$packages_build sqlite3 python3-rich"
 optional_demo='libmimalloc2.0'
 
 packages_docs="$packages_build doxygen graphviz python3-sphinx python3-breathe furo
-    python3-jinja2 python3-docutils"
+    python3-jinja2 python3-docutils python3-matplotlib"
 optional_docs=''
 
 packages_test="$packages_demo $packages_docs
@@ -40,6 +41,9 @@ packages_test="$packages_demo $packages_docs
     python3-pytest groff-base procps"
 # Programs that are run under HAKMEM when they are there.
 optional_test="$optional_demo perl nodejs default-jre-headless redis-server redis-tools stress-ng"
+
+packages_bench_docs="$packages_docs
+    libbenchmark-dev nlohmann-json3-dev libcli11-dev git python3-rich strace valgrind"
 
 packages_peers=''
 optional_peers='libjemalloc2 libtcmalloc-minimal4|libtcmalloc-minimal4t64 libmimalloc2.0'
@@ -213,6 +217,7 @@ case $goal in
     demo) provide "$packages_demo" "$optional_demo" ;;
     test) provide "$packages_test" "$optional_test" ;;
     docs) provide "$packages_docs" "$optional_docs" ;;
+    bench-docs) provide "$packages_bench_docs" "$optional_peers" ;;
     peers) provide "$packages_peers" "$optional_peers"; run=no ;;
     help | -h | --help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;

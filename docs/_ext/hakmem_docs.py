@@ -1,4 +1,4 @@
-"""Sphinx directives that show the sources themselves: contracts, essays, regions, results.
+"""Sphinx directives that show the sources themselves: contracts, essays, regions, drawings.
 
     .. box-contract:: back/slab      the contract of a header as a table
     .. box-essay:: back/slab         the essay that opens the header
@@ -8,7 +8,6 @@
     .. box-index:: back              the boxes of a layer, a line each
     .. box-matrix::                  who uses whom, as a matrix
     .. region:: src/back/slab.cpp take    the code between // [take] and // [/take]
-    .. bench:: back/slab             recorded results, or "not measured"
     .. picture:: slab.svg            a drawing that follows the theme
     .. size-classes::                the table that the compiler derived
     .. tidy-rules::                  the rules that tests/tidy enforces
@@ -605,43 +604,6 @@ class Region(LiteralInclude):
         return super().run()
 
 
-class Bench(BoxDirective):
-    """The recorded results of a box's bench; honest when there are none."""
-
-    def show(self, box: sources.Box) -> list[nodes.Node]:
-        root = root_of(self.env)
-        path = f"bench/{box.layer}/{box.name}_bench.cpp"
-        results = sources.bench_results(root, box.full_name)
-        exists = (root / path).exists()
-        if not results:
-            text = nodes.paragraph("", "", nodes.strong("", "Not measured."), nodes.Text(" "),
-                                   classes=["not-measured"])
-            if exists:
-                text += [nodes.Text("The bench is "), self.link(path, path),
-                         nodes.Text("; no run of it is recorded yet.")]
-            else:
-                text += nodes.Text("The box has no bench of its own.")
-            return [text]
-        shown: list[nodes.Node] = []
-        for data in results:
-            rows = [
-                [[nodes.literal("", row["name"])], [nodes.Text(_time(row))]]
-                for row in data["benchmarks"] if row.get("run_type", "iteration") == "iteration"
-                or row.get("aggregate_name") == "median"
-            ]
-            head = [[[nodes.Text("Bench")], [nodes.Text("Time of one operation")]]]
-            context = data.get("context", {})
-            text = f"Recorded on {data['machine']}: {context.get('num_cpus', '?')} CPUs. Source: "
-            shown += [table(head, rows, ("bench",)),
-                      nodes.paragraph("", "", nodes.Text(text),
-                                      self.link(path, path) if exists else nodes.Text(path))]
-        return shown
-
-
-def _time(row: dict) -> str:
-    return f"{row['real_time']:.2f} {row.get('time_unit', 'ns')}"
-
-
 class Picture(SphinxDirective):
     """A drawing of docs/_static, put into the page itself so that it follows the theme."""
 
@@ -873,7 +835,7 @@ def setup(app):
     for name, directive in (
         ("box-contract", BoxContract), ("box-essay", BoxEssay), ("box-neighbours", BoxNeighbours),
         ("box-invariants", BoxInvariants), ("box-api", BoxApi), ("header-api", HeaderApi),
-        ("box-index", BoxIndex), ("box-matrix", BoxMatrix), ("region", Region), ("bench", Bench),
+        ("box-index", BoxIndex), ("box-matrix", BoxMatrix), ("region", Region),
         ("picture", Picture), ("size-classes", SizeClasses), ("tidy-rules", TidyRules),
         ("conformance", Conformance), ("decision", Decision), ("phase-index", PhaseIndex),
     ):

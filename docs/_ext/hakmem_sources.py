@@ -9,7 +9,6 @@ what a contract is.
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
 import re
 
@@ -279,13 +278,3 @@ def _checks_in_test(root: pathlib.Path, path: pathlib.Path,
         for name, found in result.items():
             if re.search(rf"(?<![A-Za-z0-9]){name}(?![0-9])", line):
                 _note(found, test)
-
-
-def bench_results(root: pathlib.Path, box_name: str) -> list[dict]:
-    """Recorded runs of a box's bench, as Google Benchmark writes them."""
-    found = []
-    for path in sorted(root.glob(f"bench/results/*/boxes/{box_name}.json")):
-        data = json.loads(path.read_text(encoding="utf-8"))
-        data["machine"] = path.relative_to(root).parts[2]
-        found.append(data)
-    return found

@@ -109,14 +109,6 @@ def test_checks_of_invariants_are_found(tree):
     assert [c.label for c in checks["I2"]] == ["Shelf.I2NoPlaceTwice"]
 
 
-def test_results_of_a_bench_are_found(tree):
-    assert sources.bench_results(tree, "back/shelf") == []
-    path = tree / "bench/results/anvil/boxes/back/shelf.json"
-    path.parent.mkdir(parents=True)
-    path.write_text('{"benchmarks": []}')
-    assert sources.bench_results(tree, "back/shelf")[0]["machine"] == "anvil"
-
-
 # ---- options_table ------------------------------------------------------------------------------
 
 OPTION = 'HAKMEM_OPTION(decay, TIME, 500, 0, 1000, "ms", "16", "How long it waits.")\n'
@@ -245,26 +237,20 @@ def test_a_picture_takes_the_colours_of_the_page(small_docs):
     assert "fill: red" not in page and "the square" not in page and "<figcaption>" in page
 
 
-def test_no_result_is_said_to_be_none(small_docs):
-    page, _ = small_docs.build(".. bench:: back/shelf\n\n.. conformance::\n")
-    assert "Not measured." in text_of(page) and "Not run." in text_of(page)
+def test_a_program_that_was_not_run_says_so(small_docs):
+    page, _ = small_docs.build(".. conformance::\n")
+    assert "Not run." in text_of(page)
 
 
-def test_results_are_rendered(small_docs):
-    path = small_docs.tree / "bench/results/anvil/boxes/back/shelf.json"
-    path.parent.mkdir(parents=True)
-    rows = [{"name": "put", "real_time": 12.345, "time_unit": "ns"}]
-    path.write_text(json.dumps({"context": {"num_cpus": 2}, "benchmarks": rows}))
+def test_results_of_the_conformance_program_are_rendered(small_docs):
     generated = small_docs.tree / "generated"
     generated.mkdir()
     verdicts = [{"held": True, "statement": "it holds"}, {"held": False, "statement": "it fails"}]
     (generated / "conformance.json").write_text(
         json.dumps({"rows": 2, "failed": 1, "table": verdicts}))
-    page, warnings = small_docs.build(".. bench:: back/shelf\n\n.. conformance::\n")
-    text = text_of(page)
+    page, warnings = small_docs.build(".. conformance::\n")
     assert not warnings
-    assert "12.35 ns" in text or "12.34 ns" in text
-    assert "anvil" in text and "1 of 2 rows hold." in text and "Not measured" not in text
+    assert "1 of 2 rows hold." in text_of(page) and "Not run" not in text_of(page)
 
 
 def test_size_classes_are_rendered(small_docs):

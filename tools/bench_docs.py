@@ -183,6 +183,7 @@ def context(mode: str, build: pathlib.Path, allocators: Allocators) -> dict:
         "memory_mib": int(memory[1]) // 1024 if memory else 0,
         "virtual": "hypervisor" in _read("/proc/cpuinfo"),
         "huge_pages": huge[1] if huge else "unknown",
+        "load": round(os.getloadavg()[0], 2),
         "valgrind": _said("valgrind", "--version"),
         "allocators": allocators.versions(),
     }

@@ -293,6 +293,8 @@ class BenchRun(SphinxDirective):
             ("Memory", f"{newest['memory_mib']:,} MiB; transparent huge pages: "
                        f"{newest['huge_pages']}"),
             ("Kernel", newest["kernel"]),
+            ("Load before", f"{newest['load']} of {newest['processors']} processors: what else "
+                            "ran took part in every figure"),
             ("Compiler", f"{newest['compiler']}; {newest['flags']}"),
         ]
         plan = recorded.plan.variants

@@ -61,7 +61,7 @@ cases = [{ name = "16", title = "16 B", arguments = ["10"] },
 PROGRAM = '#include "program.hpp"\nint main() { return run(); }\n'
 CONTEXT = {"mode": "quick", "commit": "abc123def456", "dirty": False, "compiler": "cc 1",
            "flags": "Release", "kernel": "6", "processor": "Anvil", "processors": 2,
-           "memory_mib": 64, "virtual": False, "huge_pages": "never", "valgrind": "",
+           "memory_mib": 64, "virtual": False, "huge_pages": "never", "load": 0.5, "valgrind": "",
            "allocators": {"libc": "libc 1"}, "rounds": 2, "seconds": 3, "seed": 1,
            "finished": "2026-01-02T03:04:05+00:00"}
 REPORTED = {"about": "", "tables": [{
@@ -241,6 +241,7 @@ def test_the_newest_run_is_shown_and_named(benched):
     record(benched, {}, machine="older", finished="2025-01-01T00:00:00+00:00")
     page, _ = benched.build(".. bench-run::\n")
     assert "anvil" in text_of(page) and "older" not in text_of(page)
+    assert "0.5 of 2 processors" in text_of(page)
 
 
 def test_results_of_a_box_are_shown(benched):
@@ -375,7 +376,7 @@ def test_samples_and_context_are_recorded(tmp_path):
     libc = data["cells"]["16"]["libc"]
     assert libc["wall"] == [0.5, 0.5] and libc["ops"] == [1000, 1000] and libc["sources"]
     assert {"commit", "dirty", "compiler", "flags", "kernel", "processor", "allocators",
-            "huge_pages", "finished", "rounds"} <= set(data["context"])
+            "huge_pages", "load", "finished", "rounds"} <= set(data["context"])
     assert data["context"]["rounds"] == 2
     # Two cases, two rounds, each run measured once after once unmeasured.
     assert small.times_run() == 8

@@ -423,7 +423,8 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     before = small.times_run()
     done = small.run()
     assert done.returncode == 0 and "going on after" in done.stdout
-    assert small.times_run() - before == 2 * (4 - taken)
+    # A program that was running when the kill came may be counted after it.
+    assert small.times_run() - before - 2 * (4 - taken) in (0, 1)
     assert len(small.cells()["cells"]["32"]["libc"]["wall"]) == 2
 
 

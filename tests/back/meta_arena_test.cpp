@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/back/arena_room.hpp"
 #include "tests/os/fault_injection.hpp"
 
 namespace {
@@ -16,6 +17,7 @@ namespace {
 using namespace hakmem;
 namespace meta_arena = back::meta_arena;
 using tests::FaultInjection;
+using tests::leave_arena_room;
 
 struct Span {
     const char* start;
@@ -139,6 +141,25 @@ TEST(MetaArena, WithoutMemoryTheAnswerIsNullAndLaterAllIsWell) {
     EXPECT_NE(meta_arena::allocate(64), nullptr);
     EXPECT_EQ(chunks().size(), count + 1);
     EXPECT_EQ(static_cast<unsigned char*>(before)[99], 0x5a);
+}
+
+TEST(MetaArena, ARecordAndItsPagesLieInTheSameChunk) {
+    const auto [record, pages] = meta_arena::allocate_both(100, 5000);
+    EXPECT_TRUE(lies_in_a_chunk(record, 128));
+    EXPECT_TRUE(lies_in_a_chunk(pages, 2 * base::page_bytes));
+    EXPECT_LT(record, pages);
+}
+
+// Of a pair of which one half could be had, that half would be lost with each attempt.
+TEST(MetaArena, WhereThereIsRoomForHalfOfAPairNothingIsTaken) {
+    const char* const next = leave_arena_room(2048);
+    FaultInjection faults({.calls = FaultInjection::map});
+    for (int i = 0; i < 5; i++) {
+        const auto [record, pages] = meta_arena::allocate_both(64, 1);
+        EXPECT_EQ(record, nullptr);
+        EXPECT_EQ(pages, nullptr);
+    }
+    EXPECT_EQ(meta_arena::allocate(64), next);
 }
 
 TEST(MetaArena, WhereMemoryIsShortASmallChunkWillDo) {

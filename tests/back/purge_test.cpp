@@ -197,6 +197,24 @@ TEST_F(Purge, AClockThatLeapsAheadMakesOneSweep) {
     EXPECT_TRUE(is_old(run));
 }
 
+// A thread may be held up between reading the clock and the tick.
+TEST_F(Purge, ATickWithAnOldTimeDoesNotSweepTwice) {
+    const UnitRun run = soiled_run();
+    pool::give_back(run);
+    const std::uint64_t read_before = FakeClock::time;
+    FakeClock::time += decay / 2;
+    EXPECT_TRUE(sweep_by_ticks());
+    EXPECT_TRUE(is_old(run));
+    for (std::uint64_t i = 0; i < slices_max; i++) EXPECT_FALSE(purge::tick(read_before));
+    EXPECT_TRUE(is_old(run));
+    // Nor does it move the time of the next sweep.
+    FakeClock::time += decay / 2 - 1;
+    EXPECT_FALSE(purge::tick(FakeClock::time));
+    FakeClock::time += 1;
+    EXPECT_TRUE(sweep_by_ticks());
+    EXPECT_TRUE(is_clean(run));
+}
+
 // ---- all at once, and for the thread ------------------------------------------------------------
 
 TEST_F(Purge, AllWaitsForNothing) {

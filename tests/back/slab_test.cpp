@@ -8,6 +8,7 @@
 #include <set>
 #include <vector>
 
+#include "base/bits.hpp"
 #include "os/virtual_memory.hpp"
 #include "tests/os/fault_injection.hpp"
 
@@ -315,6 +316,27 @@ TEST(Slab, ARefusedPurgeGivesNothingBackAndHurtsNothing) {
     EXPECT_EQ(slab::purge_free_pages(*s), 0u);
     EXPECT_FALSE(memory.is_purged(0));
     EXPECT_EQ(slab::validate(*s), nullptr);
+}
+
+TEST(Slab, PagesThatTheKernelRefusedAreOfferedAgain) {
+    Memory memory;
+    Fixture s(class_at(16), memory.start());
+    s.take(s->block_count);
+    // Two runs of pages, of which the first is refused.
+    const auto page_blocks = static_cast<unsigned>(base::page_bytes / s->block_bytes);
+    ASSERT_LE(4 * page_blocks, 64u);
+    ASSERT_TRUE(slab::put(*s, 0, base::bit_run(0, page_blocks)));
+    ASSERT_TRUE(slab::put(*s, 0, base::bit_run(2 * page_blocks, page_blocks)));
+    {
+        FaultInjection faults({.calls = FaultInjection::advise, .last = 1});
+        EXPECT_EQ(slab::purge_free_pages(*s), base::page_bytes);
+        EXPECT_EQ(FaultInjection::failed(), 1u);
+    }
+    EXPECT_FALSE(memory.is_purged(0));
+    EXPECT_TRUE(memory.is_purged(2));
+    EXPECT_EQ(slab::purge_free_pages(*s), 2 * base::page_bytes);
+    EXPECT_TRUE(memory.is_purged(0));
+    EXPECT_EQ(slab::purge_free_pages(*s), 0u);
 }
 
 // ---- invariants ---------------------------------------------------------------------------------

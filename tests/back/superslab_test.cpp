@@ -13,6 +13,7 @@
 #include "back/page_map.hpp"
 #include "base/bits.hpp"
 #include "os/virtual_memory.hpp"
+#include "tests/back/arena_room.hpp"
 #include "tests/os/fault_injection.hpp"
 
 namespace {
@@ -27,6 +28,7 @@ using base::superslab_units;
 using base::unit_bytes;
 using base::Units;
 using tests::FaultInjection;
+using tests::leave_arena_room;
 
 constexpr std::uint64_t all_units = ~std::uint64_t{0};
 constexpr std::size_t word_bytes = sizeof(std::uint64_t);
@@ -104,6 +106,13 @@ TEST(Superslab, WithoutMemoryForItsRecordsThereIsNone) {
     Superslab* const later = superslab::create(3);
     ASSERT_NE(later, nullptr);
     EXPECT_EQ(later->index, 3u);
+}
+
+TEST(Superslab, OneThatCouldNotBeMadeCostsNoRecords) {
+    const char* const next = leave_arena_room(5 * base::round_up(sizeof(Superslab), 64));
+    FaultInjection faults({.calls = FaultInjection::map});
+    for (int i = 0; i < 5; i++) EXPECT_EQ(superslab::create(0), nullptr);
+    EXPECT_EQ(back::meta_arena::allocate(64), next);
 }
 
 TEST(Superslab, BeforeItHasMemoryNothingCanBeTaken) {

@@ -16,6 +16,7 @@
 #include "os/environment.hpp"
 #include "os/futex_lock.hpp"
 #include "phases/phase_16.hpp"
+#include "tests/back/arena_room.hpp"
 #include "tests/os/changed_option.hpp"
 #include "tests/os/fake_clock.hpp"
 #include "tests/os/fault_injection.hpp"
@@ -34,6 +35,7 @@ using phases::Phase16;
 using tests::ChangedOption;
 using tests::FakeClock;
 using tests::FaultInjection;
+using tests::leave_arena_room;
 
 constexpr unsigned first_blocks = 31;  // what a magazine of 16-byte blocks starts with
 constexpr ClassId tiny = ClassId::first;
@@ -517,6 +519,13 @@ TEST(ThreadHeap, WithoutMemoryThereIsNoNewHeapAndTheListOfHeapsIsWhole) {
     ASSERT_NE(heaps.back(), nullptr);
     for (ThreadHeap* heap : heaps) orphans::park(*heap);
     EXPECT_EQ(orphans::validate(), nullptr);
+}
+
+TEST(ThreadHeap, OneThatCouldNotBeMadeCostsNoRecords) {
+    const char* const next = leave_arena_room(5 * base::round_up(sizeof(ThreadHeap), 64));
+    const FaultInjection faults({.calls = FaultInjection::map});
+    for (int i = 0; i < 5; i++) EXPECT_EQ(ThreadHeap::make(), nullptr);
+    EXPECT_EQ(back::meta_arena::allocate(64), next);
 }
 
 // ---- threads and heaps --------------------------------------------------------------------------

@@ -276,6 +276,24 @@ TEST(FutexLock, AWishIsGrantedOnceWhenTheLastLockIsGivenBack) {
     EXPECT_EQ(actions, before + 1);
 }
 
+// The report and the purge thread, both asked for while a lock is held.
+TEST(FutexLock, TwoWishesWaitAtATimeAndEachIsGrantedOnce) {
+    static std::atomic<unsigned> others{0};
+    const auto other = +[] { others++; };
+    FutexLock lock(LockRank::leaf);
+    for (unsigned round = 1; round <= 3; round++) {
+        const unsigned before = actions;
+        lock.lock();
+        for (int i = 0; i < 3; i++) {
+            os::when_unlocked(act);
+            os::when_unlocked(other);
+        }
+        lock.unlock();
+        EXPECT_EQ(actions, before + 1);
+        EXPECT_EQ(others, round);
+    }
+}
+
 TEST(FutexLock, AWishFromASignalHandlerIsGrantedAfterTheLock) {
     struct sigaction action {};
     struct sigaction old {};

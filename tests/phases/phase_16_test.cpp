@@ -324,6 +324,31 @@ TEST(Phase16, EveryTrueClaimOfASizeIsAccepted) {
     }).join();
 }
 
+// realloc tells the program the smaller size even where the kernel would not take the rest back.
+TEST(Phase16, ABlockThatTheKernelDidNotShortenIsFreedByItsSmallerSize) {
+    const auto refuse_to_shorten = [](std::size_t bytes) {
+        const std::size_t from = 8 * bytes;
+        void* const block = Phase16::allocate(from);
+        const FaultInjection faults({.calls = FaultInjection::unmap | FaultInjection::remap});
+        EXPECT_EQ(Phase16::reallocate(block, bytes), block);
+        EXPECT_GT(FaultInjection::failed(), 0u);
+        EXPECT_EQ(Phase16::usable_bytes(block), from);
+        return block;
+    };
+    constexpr std::size_t bytes = 5 * mebibyte;
+    for (const SizeClaim claim : {SizeClaim::exact, SizeClaim::resized, SizeClaim::at_most}) {
+        Phase16::deallocate_sized(refuse_to_shorten(bytes), bytes, claim);
+    }
+    // The block that the mapping serves as next has no such excuse.
+    void* const block = refuse_to_shorten(bytes);
+    Phase16::deallocate(block);
+    EXPECT_EQ(Phase16::allocate(8 * bytes), block);
+    EXPECT_DEATH(Phase16::deallocate_sized(block, bytes, SizeClaim::resized),
+                 "sized delete mismatch");
+    Phase16::deallocate(block);
+    EXPECT_EQ(Phase16::validate(), nullptr);
+}
+
 TEST(Phase16, AWrongClaimIsNamed) {
     for (const std::size_t bytes : {100 * kibibyte, 3 * mebibyte}) {
         void* const block = Phase16::allocate(bytes);

@@ -5,10 +5,13 @@
  * 300 MB of blocks of mixed sizes are made by the main thread and by others, and all are freed.
  * With `trim`, malloc_trim(0) must bring the resident set back to within 10 % and 1 MiB of what it
  * was before; with `decay` time and a little ordinary traffic must do; with `idle` time alone (that
- * is for the purge thread). The second argument is how long to wait at most, in milliseconds.
+ * is for the purge thread). With `large` all blocks are large and one thread's, the little traffic
+ * too: that thread has no heap of small blocks, whose slow paths look at the clock. The second
+ * argument is how long to wait at most, in milliseconds.
  */
 #include <array>
 #include <cstdlib>
+#include <iterator>
 
 #include <time.h>
 
@@ -98,6 +101,46 @@ void light_traffic() {
     }
 }
 
+/** Says what was measured, and fails when too much is resident still. */
+void check_back(std::size_t before, std::size_t full, long waited, std::size_t allowed) {
+    check::Line()
+        .add("resident at the peak: ")
+        .value(full / kib)
+        .add(" KiB; waited ms: ")
+        .value(waited)
+        .put(1);
+    check_growth("resident after the burst", before, process_resident_bytes(), allowed);
+}
+
+/** Large blocks, some within superslabs and some with mappings of their own, and nothing else. */
+void* large_alone(void* argument) {
+    const long patience = *static_cast<const long*>(argument);
+    constexpr std::size_t sizes[] = {mib, 3 * mib, 100 * kib};
+    const std::size_t before = process_resident_bytes();
+    Share& share = shares[0];
+    std::size_t bytes = 0;
+    while (bytes < burst_bytes) {
+        const std::size_t size = sizes[share.used % std::size(sizes)];
+        share.blocks[share.used++].make(size, bytes);
+        bytes += size;
+    }
+    const std::size_t full = process_resident_bytes();
+    free_share(share);
+    const std::size_t allowed = before / 10 + mib;
+    long waited = 0;
+    while (process_resident_bytes() > before + allowed && waited < patience) {
+        sleep_milliseconds(100);
+        waited += 100;
+        for (int i = 0; i < 10; ++i) {
+            Block block;
+            block.make(100 * kib, 1);
+            block.release();
+        }
+    }
+    check_back(before, full, waited, allowed);
+    return nullptr;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -106,9 +149,15 @@ int main(int argc, char** argv) {
     const bool trims = argc > 1 && std::strcmp(argv[1], "trim") == 0;
     const bool decays = argc > 1 && std::strcmp(argv[1], "decay") == 0;
     const bool idles = argc > 1 && std::strcmp(argv[1], "idle") == 0;
-    const long patience = argc > 2 ? std::strtol(argv[2], nullptr, 10) : 3000;
-    CHECK(trims || decays || idles);
+    const bool large = argc > 1 && std::strcmp(argv[1], "large") == 0;
+    long patience = argc > 2 ? std::strtol(argv[2], nullptr, 10) : 3000;
+    CHECK(trims || decays || idles || large);
     std::memset(static_cast<void*>(shares), 0, sizeof shares);
+    if (large) {
+        thread_join(thread_start(large_alone, &patience));
+        subject_validate();
+        return 0;
+    }
     burst(mib);  // the C library's stacks, and the code of all this
     free_share(shares[threads]);
     subject_trim();
@@ -129,13 +178,7 @@ int main(int argc, char** argv) {
             light_traffic();
         }
     }
-    check::Line()
-        .add("resident at the peak: ")
-        .value(full / kib)
-        .add(" KiB; waited ms: ")
-        .value(waited)
-        .put(1);
-    check_growth("resident after the burst", before, process_resident_bytes(), allowed);
+    check_back(before, full, waited, allowed);
     subject_validate();
     return 0;
 }

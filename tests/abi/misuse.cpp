@@ -5,7 +5,8 @@
  * A case commits its misuse and then, where the default build may see it later only, goes on until
  * the slow path has seen every block there is. What is written to descriptor 1 tells the driver how
  * far the program came. With MISUSE_TRACE set, the frames of the stack are written when SIGABRT
- * arrives: the name of the function that aborts is part of the contract.
+ * arrives: the name of the function that aborts is part of the contract. With MISUSE_HANDLER set
+ * the handler of SIGABRT allocates and frees, as that of a crash reporter may.
  */
 #include <array>
 #include <cstdlib>
@@ -135,7 +136,12 @@ const Case cases[] = {
      [] {
          void* const block = c_malloc(100);
          c_free(block);
-         commit(100, block, [=] { c_free(c_realloc(block, 104)); });
+         // The size fits, so realloc has no need to free. It must see what the next free would.
+         commit(100, block, [=] {
+             void* const again = c_realloc(block, 104);
+             say("survived");
+             c_free(again);
+         });
      }},
     {"double_free_after_others", [] { double_free_after_others(40); }},
     {"double_free_after_others_mid", [] { double_free_after_others(20 * kib); }},
@@ -341,11 +347,34 @@ void write_frames(int) {
     ::raise(SIGABRT);
 }
 
+/** Uses every layer whose lock the thread may hold that SIGABRT has interrupted. */
+void allocate_and_free(int) {
+    std::array<void*, 300> blocks;
+    for (const std::size_t size : {std::size_t{40}, std::size_t{3000}, 20 * kib, mib, 3 * mib}) {
+        const std::size_t count = size > 64 * kib ? 10 : blocks.size();
+        for (std::size_t i = 0; i < count; ++i) {
+            blocks[i] = c_malloc(size);
+            CHECK(blocks[i] != nullptr);
+            std::memset(blocks[i], 1, size);
+        }
+        blocks[0] = c_realloc(blocks[0], 2 * size);
+        for (std::size_t i = 0; i < count; ++i) {
+            c_free(blocks[i]);
+        }
+    }
+    say("handled");
+    ::signal(SIGABRT, SIG_DFL);
+    ::raise(SIGABRT);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     subject_require();
     deadline(60);
+    if (std::getenv("MISUSE_HANDLER") != nullptr) {
+        ::signal(SIGABRT, allocate_and_free);
+    }
     if (std::getenv("MISUSE_TRACE") != nullptr) {
         // The first call loads the unwinder; the handler must not.
         void* frame;

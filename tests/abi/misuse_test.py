@@ -146,6 +146,14 @@ def check_stack(scenario, case, **variables):
     need(ANCHORS[kind][1] in names, f"no {ANCHORS[kind][1]} among {names}\n" + outcome.describe())
 
 
+def check_handler(scenario, case, **variables):
+    """The program's handler of SIGABRT may allocate, whatever lock was held."""
+    outcome = scenario.run(case, MISUSE_HANDLER="1", **variables)
+    need(outcome.ending() == "SIGABRT", f"{case}\n" + outcome.describe())
+    need("handled\n" in outcome.output, f"{case}\n" + outcome.describe())
+    need(len(outcome.lines) == 1, "expected one line\n" + outcome.describe())
+
+
 def check_foreign(scenario, case):
     """Foreign blocks are handed to the C library, and that is said exactly once."""
     outcome = scenario.run(case)
@@ -192,6 +200,15 @@ def checks_of(name):
                                     ("sized_delete_small", {"HAKMEM_HARDENED": "1"})):
                 check_stack(scenario, case, **variables)
         return [stack]
+    if name == "handler":
+        def handler(scenario):
+            """A handler of SIGABRT that allocates and frees comes to its end."""
+            for case in ("double_free_tiny", "double_free_mid", "double_free_other_thread",
+                         "double_free_large", "inner_free_small", "sized_delete_small"):
+                check_handler(scenario, case, HAKMEM_HARDENED="1")
+            for case in ("double_free_tiny", "double_free_two_threads"):
+                check_handler(scenario, case)
+        return [handler]
     if name in FOREIGN_BLOCKS:
         return [lambda scenario: check_foreign(scenario, name)]
     if name == "foreign_policy":
@@ -213,7 +230,8 @@ def checks_of(name):
     return [by_default, hardened]
 
 
-TESTS = [*MISUSES, *FOREIGN_BLOCKS, "foreign_policy", "clean", "stack"]
+TESTS = [*MISUSES, *FOREIGN_BLOCKS, "foreign_policy", "clean", "stack",
+         "handler"]
 
 
 def main():

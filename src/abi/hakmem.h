@@ -121,7 +121,7 @@ struct hakmem_statistics {
     size_t heaps_parked;   /**< Thread heaps that wait for a thread. */
     uint64_t purged;       /**< Bytes given back to the system since the start. */
     uint64_t purge_calls;  /**< Purge system calls since the start. */
-    uint64_t system_calls; /**< All memory and futex system calls since the start. */
+    uint64_t system_calls; /**< Memory calls and lock waits since the start. */
 };
 
 /**

@@ -20,8 +20,10 @@
  *
  * **Capacity learns.** Magazines start small. When refills and flushes alternate, the program's
  * working set swings by more than the magazine holds, and it doubles, up to the limits of the
- * options for a class and for the heap. A class that neither refilled nor flushed for a whole decay
- * interval is idle: its blocks go back to their slabs and its capacity back to the start.
+ * options for a class and for the heap. So it does at every fourth refill, whatever lies between:
+ * a program that only allocates never flushes, and should not refill for ever by the handful. A
+ * class that neither refilled nor flushed for a whole decay interval is idle: its blocks go back to
+ * their slabs and its capacity back to the start.
  *
  * **A magazine keeps what will be wanted again.** A flush gives the oldest half back. When flush
  * follows flush the program is tearing something down, and what is kept would only hold pages of

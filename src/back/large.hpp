@@ -22,9 +22,9 @@
  *            base/attributes base/lock_rank base/size_class base/units os/clock os/environment
  *            os/futex_lock os/virtual_memory
  * @threads   any; one lock for list and cache. Mappings are made and unmapped without it. Resizing
- *            one holds it across mremap and, where the mapping must move, across reserving the place
- *            and unmapping it again, since the extent of a listed mapping changes. A block's record
- *            belongs to whoever holds the block
+ *            one holds it across mremap and, where the mapping must move, across the reservation of
+ *            its place and the munmap that undoes that: the extent of a listed mapping changes. A
+ *            block's record belongs to whoever holds the block
  * @invariant I1 the bytes of the cache are the sum of its mappings
  * @invariant I2 every mapping in use is what the page map says of its first unit
  * @failure   null or false when the kernel gives no more memory; the block stays as it was

@@ -153,6 +153,21 @@ void needs_good_blocks(Verdict& verdict, std::size_t alignment, Make make, Relea
     }
 }
 
+/** Shows one block of each allocating function of C, in sizes of every kind; use() frees it. */
+template <class Use>
+void for_blocks_of_every_maker(Verdict& verdict, Use use) {
+    for (const std::size_t size : {std::size_t{1}, std::size_t{100}, page, 70 * kib, 5 * mib}) {
+        void* aligned = nullptr;
+        NEED(c_posix_memalign(&aligned, 256, size) == 0);
+        for (void* const block : {c_malloc(size), c_calloc(1, size), c_realloc(nullptr, size),
+                                  c_aligned_alloc(128, size), aligned, c_memalign(512, size),
+                                  c_valloc(size), c_pvalloc(size)}) {
+            NEED_FOR(block != nullptr, size);
+            use(block, size);
+        }
+    }
+}
+
 template <class Make>
 void needs_bad_alloc(Verdict& verdict, Make make) {
     for (const std::size_t size : absurd_sizes) {
@@ -959,35 +974,19 @@ const Row rows[] = {
     // --- blocks from one entry point, freed by another -----------------------------------
     {"freeing", "any_maker", "free takes blocks of every allocating function",
      [](Verdict& verdict) {
-         for (const std::size_t size :
-              {std::size_t{1}, std::size_t{100}, page, 70 * kib, 5 * mib}) {
-             void* aligned = nullptr;
-             NEED(c_posix_memalign(&aligned, 256, size) == 0);
-             for (void* const block : {c_malloc(size), c_calloc(1, size), c_realloc(nullptr, size),
-                                       c_aligned_alloc(128, size), aligned, c_memalign(512, size),
-                                       c_valloc(size), c_pvalloc(size)}) {
-                 NEED_FOR(block != nullptr, size);
-                 std::memset(block, 0x77, size);
-                 c_free(block);
-             }
-         }
+         for_blocks_of_every_maker(verdict, [](void* block, std::size_t size) {
+             std::memset(block, 0x77, size);
+             c_free(block);
+         });
      }},
     {"freeing", "realloc_any_maker", "realloc takes blocks of every allocating function",
      [](Verdict& verdict) {
-         for (const std::size_t size :
-              {std::size_t{1}, std::size_t{100}, page, 70 * kib, 5 * mib}) {
-             void* aligned = nullptr;
-             NEED(c_posix_memalign(&aligned, 256, size) == 0);
-             for (void* const block : {c_malloc(size), c_calloc(1, size), c_realloc(nullptr, size),
-                                       c_aligned_alloc(128, size), aligned, c_memalign(512, size),
-                                       c_valloc(size), c_pvalloc(size)}) {
-                 NEED_FOR(block != nullptr, size);
-                 pattern_fill(block, size, size);
-                 void* const moved = c_realloc(block, 3 * size + 17);
-                 NEED_FOR(moved != nullptr && pattern_holds(moved, size / 8 * 8, size), size);
-                 c_free(moved);
-             }
-         }
+         for_blocks_of_every_maker(verdict, [&verdict](void* block, std::size_t size) {
+             pattern_fill(block, size, size);
+             void* const moved = c_realloc(block, 3 * size + 17);
+             NEED_FOR(moved != nullptr && pattern_holds(moved, size / 8 * 8, size), size);
+             c_free(moved);
+         });
      }},
     {"freeing", "free_sized",
      "free_sized takes malloc, calloc and realloc blocks, at every boundary",

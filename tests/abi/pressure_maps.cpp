@@ -25,13 +25,8 @@ std::size_t work(std::uint64_t seed) {
         Block& block = blocks[random.below(blocks.size())];
         block.release();
         const std::size_t size = random.size(random.below(50) == 0 ? 4 * mib : 8 * kib);
-        errno = 0;
-        void* const made = subject_malloc(size);
-        if (made == nullptr) {
-            CHECK_EQ(errno, ENOMEM);
+        if (!block.try_make(size, random.next())) {
             ++refused;
-        } else {
-            block.adopt(made, size, random.next());
         }
     }
     return refused;

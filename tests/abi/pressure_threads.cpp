@@ -27,13 +27,8 @@ void try_all(Random& random, std::array<Block, 64>& own) {
     for (Block& block : own) {
         block.release();
         const std::size_t size = random.size(200 * kib);
-        errno = 0;
-        void* const made = subject_malloc(size);
-        if (made == nullptr) {
-            CHECK_EQ(errno, ENOMEM);
+        if (!block.try_make(size, random.next())) {
             refusals.fetch_add(1);
-        } else {
-            block.adopt(made, size, random.next());
         }
     }
 }
@@ -74,13 +69,10 @@ void round(std::uint64_t seed) {
     for (const std::size_t largest : {2 * mib, 20 * kib, std::size_t{500}, std::size_t{16}}) {
         for (std::size_t refused = 0; refused < 20 && used < table_blocks;) {
             const std::size_t size = largest - random.below(largest / 2);
-            errno = 0;
-            void* const made = subject_malloc(size);
-            if (made == nullptr) {
-                CHECK_EQ(errno, ENOMEM);
-                ++refused;
+            if (table[used].try_make(size, random.next())) {
+                ++used;
             } else {
-                table[used++].adopt(made, size, random.next());
+                ++refused;
             }
         }
     }

@@ -1,6 +1,6 @@
 /**
  * @file report_fork.cpp
- * @brief Reports are asked for while a process with many threads forks; report_fork_test.py runs it.
+ * @brief A process with many threads forks while reports are asked for; see report_fork_test.py.
  *
  * fork takes the locks of all heaps, and a report takes them too. With `interrupted` SIGUSR2
  * arrives at the thread that forks, which may be half way through the locks. With `beside` it

@@ -103,6 +103,18 @@ struct Block {
         adopt(subject_malloc(size), size, pattern);
     }
 
+    /** Like make, where memory may be short: then malloc says so, and the answer is false. */
+    bool try_make(std::size_t size, std::uint64_t pattern) {
+        errno = 0;
+        void* const made = subject_malloc(size);
+        if (made == nullptr) {
+            CHECK_EQ(errno, ENOMEM);
+            return false;
+        }
+        adopt(made, size, pattern);
+        return true;
+    }
+
     void verify() const {
         if (start != nullptr && !pattern_holds(start, bytes, seed)) {
             check::Line().add("block ").value(start).add(" of ").value(bytes).add(" bytes").put(2);

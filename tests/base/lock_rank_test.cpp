@@ -12,11 +12,7 @@
 #include "back/shared_pool.hpp"
 #include "middle/orphan_heaps.hpp"
 #include "os/futex_lock.hpp"
-
-// These tests take locks in ways that the analysis is there to forbid.
-#if defined(__clang__)
-#pragma clang diagnostic ignored "-Wthread-safety-analysis"
-#endif
+#include "tests/os/locks_taken_freely.hpp"
 
 namespace {
 

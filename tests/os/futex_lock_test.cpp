@@ -13,11 +13,7 @@
 #include <vector>
 
 #include "tests/os/child.hpp"
-
-// These tests take locks in ways that the analysis is there to forbid.
-#if defined(__clang__)
-#pragma clang diagnostic ignored "-Wthread-safety-analysis"
-#endif
+#include "tests/os/locks_taken_freely.hpp"
 
 namespace {
 

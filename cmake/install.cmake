@@ -18,7 +18,9 @@ add_custom_command(
 add_custom_target(hakmem_man ALL DEPENDS ${hakmem_man_pages})
 
 # Everything that is installed, and no test: `make` builds this.
-add_custom_target(libraries DEPENDS hakmem hakmem_static hakmem_object hakmem_man)
+set(hakmem_phase_libraries hakmem_phase_13b hakmem_phase_14 hakmem_phase_14c hakmem_phase_15)
+add_custom_target(libraries DEPENDS
+  hakmem hakmem_static hakmem_object hakmem_man ${hakmem_phase_libraries})
 
 # ---- targets as consumers see them ------------------------------------------------------------
 # hakmem::hakmem is the shared library with a request to the linker to keep it: under --as-needed it
@@ -47,6 +49,8 @@ set(hakmem_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/hakmem)
 install(TARGETS hakmem_kept hakmem hakmem_static EXPORT hakmem_targets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+# The recorded phases are to be preloaded, for comparison; nobody links them.
+install(TARGETS ${hakmem_phase_libraries} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/hakmem)
 install(FILES ${PROJECT_BINARY_DIR}/lib/hakmem.o DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/src/abi/hakmem.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES ${hakmem_man_dir}/hakmem.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)

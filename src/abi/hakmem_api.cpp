@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "abi/composition.hpp"
 #include "abi/hakmem.h"
 #include "abi/lifecycle.hpp"
 #include "abi/statistics.hpp"
@@ -11,9 +12,8 @@
 #include "middle/ledger.hpp"
 #include "os/environment.hpp"
 #include "os/raw_log.hpp"
-#include "phases/phase_16.hpp"
 
-using Production = hakmem::phases::Phase16;
+using hakmem::abi::Composition;
 using namespace hakmem;
 
 namespace {
@@ -56,41 +56,41 @@ extern "C" {
 
 HAK_EXPORT int hakmem_version() { return HAKMEM_VERSION; }
 
-HAK_EXPORT void* hakmem_malloc(std::size_t size) { return Production::allocate(size); }
+HAK_EXPORT void* hakmem_malloc(std::size_t size) { return Composition::allocate(size); }
 
 HAK_EXPORT void* hakmem_calloc(std::size_t count, std::size_t size) {
-    return Production::allocate_zeroed(count, size);
+    return Composition::allocate_zeroed(count, size);
 }
 
 HAK_EXPORT void* hakmem_realloc(void* block, std::size_t size) {
-    return Production::reallocate(block, size);
+    return Composition::reallocate(block, size);
 }
 
 HAK_EXPORT void* hakmem_aligned_alloc(std::size_t alignment, std::size_t size) {
-    return Production::allocate_aligned(alignment, size);
+    return Composition::allocate_aligned(alignment, size);
 }
 
-HAK_EXPORT void hakmem_free(void* block) { Production::deallocate(block); }
+HAK_EXPORT void hakmem_free(void* block) { Composition::deallocate(block); }
 
 HAK_EXPORT void* hakmem_allocate(std::size_t size, std::size_t* usable) {
-    void* const block = Production::allocate(size);
-    if (block != nullptr && usable != nullptr) *usable = Production::usable_bytes(block);
+    void* const block = Composition::allocate(size);
+    if (block != nullptr && usable != nullptr) *usable = Composition::usable_bytes(block);
     return block;
 }
 
 HAK_EXPORT std::size_t hakmem_release(void* block) {
-    const std::size_t usable = Production::usable_bytes(block);
-    Production::deallocate(block);
+    const std::size_t usable = Composition::usable_bytes(block);
+    Composition::deallocate(block);
     return usable;
 }
 
 HAK_EXPORT std::size_t hakmem_usable_size(const void* block) {
-    return Production::usable_bytes(block);
+    return Composition::usable_bytes(block);
 }
 
-HAK_EXPORT std::size_t hakmem_good_size(std::size_t size) { return Production::good_bytes(size); }
+HAK_EXPORT std::size_t hakmem_good_size(std::size_t size) { return Composition::good_bytes(size); }
 
-HAK_EXPORT int hakmem_purge() { return Production::trim() > 0 ? 1 : 0; }
+HAK_EXPORT int hakmem_purge() { return Composition::trim() > 0 ? 1 : 0; }
 
 HAK_EXPORT int hakmem_statistics_get(hakmem_statistics* out, std::size_t out_bytes) {
     if (out == nullptr) return EINVAL;
@@ -111,7 +111,8 @@ HAK_EXPORT int hakmem_heap_walk(hakmem_walk_visitor visitor, void* context) {
     const bool walked = middle::ledger::walk(
         [](const void* start, std::size_t bytes, base::ClassId id, void* walk_context) {
             Walk& w = *static_cast<Walk*>(walk_context);
-            const hakmem_block block{start, bytes,
+            const phases::KnownBlock known = Composition::user_block(start, bytes, id);
+            const hakmem_block block{known.start, known.bytes,
                                      base::is_small(id) ? static_cast<int>(base::index(id)) : 0};
             w.result = w.visitor(&block, w.context);
             return w.result == 0;
@@ -121,7 +122,7 @@ HAK_EXPORT int hakmem_heap_walk(hakmem_walk_visitor visitor, void* context) {
 }
 
 HAK_EXPORT int hakmem_validate() {
-    const char* const broken = Production::validate();
+    const char* const broken = Composition::validate();
     if (broken == nullptr) return 0;
     os::Message() << "invariant " << broken << " does not hold";
     return 1;
@@ -144,7 +145,7 @@ HAK_EXPORT int hakmem_option_get(const char* name, char* buffer, std::size_t buf
 
 HAK_EXPORT void hakmem_option_list(hakmem_option_visitor visitor, void* context) {
     if (visitor == nullptr) return;
-    for (std::size_t i = 0; i < os::option_count; i++) {
+    for (std::size_t i = 0; i < os::option_count(); i++) {
         const os::OptionRow& row = os::option_row(i);
         char name[option_name_bytes];
         char value[option_value_bytes];
@@ -165,7 +166,7 @@ HAK_EXPORT void hakmem_set_message_writer(hakmem_message_writer writer, void* co
 }
 
 HAK_EXPORT void hakmem_set_oom_handler(hakmem_oom_handler handler, void* context) {
-    Production::set_oom_handler(handler, context);
+    Composition::set_oom_handler(handler, context);
 }
 
 }  // extern "C"

@@ -7,15 +7,15 @@
 #include <cstddef>
 #include <cstdio>
 
+#include "abi/composition.hpp"
 #include "abi/hakmem.h"
 #include "abi/statistics.hpp"
 #include "base/attributes.hpp"
 #include "base/units.hpp"
-#include "phases/phase_16.hpp"
 
+using hakmem::abi::Composition;
 using hakmem::base::page_bytes;
 using hakmem::phases::SizeClaim;
-using Production = hakmem::phases::Phase16;
 
 namespace {
 
@@ -30,41 +30,41 @@ std::size_t whole_pages(std::size_t bytes) {
 extern "C" {
 
 // [entry points]
-HAK_EXPORT void* malloc(std::size_t bytes) noexcept { return Production::allocate(bytes); }
+HAK_EXPORT void* malloc(std::size_t bytes) noexcept { return Composition::allocate(bytes); }
 
-HAK_EXPORT void free(void* block) noexcept { Production::deallocate(block); }
+HAK_EXPORT void free(void* block) noexcept { Composition::deallocate(block); }
 // [/entry points]
 
 HAK_EXPORT void* calloc(std::size_t count, std::size_t bytes) noexcept {
-    return Production::allocate_zeroed(count, bytes);
+    return Composition::allocate_zeroed(count, bytes);
 }
 
 HAK_EXPORT void* realloc(void* block, std::size_t bytes) noexcept {
-    return Production::reallocate(block, bytes);
+    return Composition::reallocate(block, bytes);
 }
 
-HAK_EXPORT void cfree(void* block) noexcept { Production::deallocate(block); }
+HAK_EXPORT void cfree(void* block) noexcept { Composition::deallocate(block); }
 
 HAK_EXPORT void free_sized(void* block, std::size_t bytes) noexcept {
-    Production::deallocate_sized(block, bytes, SizeClaim::resized);
+    Composition::deallocate_sized(block, bytes, SizeClaim::resized);
 }
 
 HAK_EXPORT void free_aligned_sized(void* block, std::size_t, std::size_t bytes) noexcept {
-    Production::deallocate_sized(block, bytes, SizeClaim::at_most);
+    Composition::deallocate_sized(block, bytes, SizeClaim::at_most);
 }
 
 HAK_EXPORT void* aligned_alloc(std::size_t alignment, std::size_t bytes) noexcept {
-    return Production::allocate_aligned(alignment, bytes);
+    return Composition::allocate_aligned(alignment, bytes);
 }
 
 HAK_EXPORT void* memalign(std::size_t alignment, std::size_t bytes) noexcept {
-    return Production::allocate_aligned(alignment, bytes);
+    return Composition::allocate_aligned(alignment, bytes);
 }
 
 HAK_EXPORT int posix_memalign(void** out, std::size_t alignment, std::size_t bytes) noexcept {
     if (alignment % sizeof(void*) != 0) return EINVAL;
     const int saved_errno = errno;
-    void* const block = Production::allocate_aligned(alignment, bytes);
+    void* const block = Composition::allocate_aligned(alignment, bytes);
     const int error = block != nullptr ? 0 : errno;
     errno = saved_errno;
     if (block != nullptr) *out = block;
@@ -72,18 +72,18 @@ HAK_EXPORT int posix_memalign(void** out, std::size_t alignment, std::size_t byt
 }
 
 HAK_EXPORT void* valloc(std::size_t bytes) noexcept {
-    return Production::allocate_aligned(page_bytes, bytes);
+    return Composition::allocate_aligned(page_bytes, bytes);
 }
 
 HAK_EXPORT void* pvalloc(std::size_t bytes) noexcept {
-    return Production::allocate_aligned(page_bytes, whole_pages(bytes));
+    return Composition::allocate_aligned(page_bytes, whole_pages(bytes));
 }
 
 HAK_EXPORT std::size_t malloc_usable_size(void* block) noexcept {
-    return Production::usable_bytes(block);
+    return Composition::usable_bytes(block);
 }
 
-HAK_EXPORT int malloc_trim(std::size_t) noexcept { return Production::trim() > 0 ? 1 : 0; }
+HAK_EXPORT int malloc_trim(std::size_t) noexcept { return Composition::trim() > 0 ? 1 : 0; }
 
 // No tunable of the GNU C library has a meaning here, but programs take 0 for an error.
 HAK_EXPORT int mallopt(int, int) noexcept { return 1; }
@@ -103,16 +103,16 @@ HAK_EXPORT int malloc_info(int options, FILE* stream) noexcept {
 }
 
 // The GNU C library's second names for the same functions.
-HAK_EXPORT void* __libc_malloc(std::size_t bytes) noexcept { return Production::allocate(bytes); }
-HAK_EXPORT void __libc_free(void* block) noexcept { Production::deallocate(block); }
+HAK_EXPORT void* __libc_malloc(std::size_t bytes) noexcept { return Composition::allocate(bytes); }
+HAK_EXPORT void __libc_free(void* block) noexcept { Composition::deallocate(block); }
 HAK_EXPORT void* __libc_calloc(std::size_t count, std::size_t bytes) noexcept {
-    return Production::allocate_zeroed(count, bytes);
+    return Composition::allocate_zeroed(count, bytes);
 }
 HAK_EXPORT void* __libc_realloc(void* block, std::size_t bytes) noexcept {
-    return Production::reallocate(block, bytes);
+    return Composition::reallocate(block, bytes);
 }
 HAK_EXPORT void* __libc_memalign(std::size_t alignment, std::size_t bytes) noexcept {
-    return Production::allocate_aligned(alignment, bytes);
+    return Composition::allocate_aligned(alignment, bytes);
 }
 HAK_EXPORT void* __libc_valloc(std::size_t bytes) noexcept { return valloc(bytes); }
 HAK_EXPORT void* __libc_pvalloc(std::size_t bytes) noexcept { return pvalloc(bytes); }

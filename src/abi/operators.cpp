@@ -9,12 +9,12 @@
 #include <cstdlib>
 #include <new>
 
+#include "abi/composition.hpp"
 #include "base/attributes.hpp"
 #include "middle/misuse.hpp"
-#include "phases/phase_16.hpp"
 
+using hakmem::abi::Composition;
 using hakmem::phases::SizeClaim;
-using Production = hakmem::phases::Phase16;
 
 namespace std {
 [[gnu::weak]] new_handler get_new_handler() noexcept;
@@ -32,8 +32,8 @@ namespace {
 constexpr std::size_t no_alignment = hakmem::base::block_alignment;
 
 void* attempt(std::size_t bytes, std::size_t alignment) {
-    return alignment == no_alignment ? Production::allocate(bytes)
-                                     : Production::allocate_aligned(alignment, bytes);
+    return alignment == no_alignment ? Composition::allocate(bytes)
+                                     : Composition::allocate_aligned(alignment, bytes);
 }
 
 // [new]
@@ -55,18 +55,18 @@ HAK_SLOW void* new_slow(std::size_t bytes, std::size_t alignment) {
 
 // What did not hit is tried again, which costs a test more and spares the hit saving a register.
 [[gnu::noinline]] void* new_missed(std::size_t bytes) {
-    if (void* const block = Production::allocate(bytes); HAK_LIKELY(block)) return block;
+    if (void* const block = Composition::allocate(bytes); HAK_LIKELY(block)) return block;
     return new_slow(bytes, no_alignment);
 }
 
 HAK_FAST void* new_block(std::size_t bytes) {
-    if (void* const block = Production::allocate_hit(bytes); HAK_LIKELY(block)) return block;
+    if (void* const block = Composition::allocate_hit(bytes); HAK_LIKELY(block)) return block;
     return new_missed(bytes);
 }
 
 void* new_aligned(std::size_t bytes, std::align_val_t alignment) {
     const auto value = static_cast<std::size_t>(alignment);
-    if (void* const block = Production::allocate_aligned(value, bytes)) return block;
+    if (void* const block = Composition::allocate_aligned(value, bytes)) return block;
     return new_slow(bytes, value);
 }
 
@@ -113,41 +113,41 @@ HAK_EXPORT void* operator new[](std::size_t bytes, std::align_val_t alignment,
     return new_nothrow(bytes, static_cast<std::size_t>(alignment));
 }
 
-HAK_EXPORT void operator delete(void* block) noexcept { Production::deallocate(block); }
-HAK_EXPORT void operator delete[](void* block) noexcept { Production::deallocate(block); }
+HAK_EXPORT void operator delete(void* block) noexcept { Composition::deallocate(block); }
+HAK_EXPORT void operator delete[](void* block) noexcept { Composition::deallocate(block); }
 
 HAK_EXPORT void operator delete(void* block, const std::nothrow_t&) noexcept {
-    Production::deallocate(block);
+    Composition::deallocate(block);
 }
 HAK_EXPORT void operator delete[](void* block, const std::nothrow_t&) noexcept {
-    Production::deallocate(block);
+    Composition::deallocate(block);
 }
 
 HAK_EXPORT void operator delete(void* block, std::size_t bytes) noexcept {
-    Production::deallocate_sized(block, bytes, SizeClaim::exact);
+    Composition::deallocate_sized(block, bytes, SizeClaim::exact);
 }
 HAK_EXPORT void operator delete[](void* block, std::size_t bytes) noexcept {
-    Production::deallocate_sized(block, bytes, SizeClaim::exact);
+    Composition::deallocate_sized(block, bytes, SizeClaim::exact);
 }
 
 HAK_EXPORT void operator delete(void* block, std::align_val_t) noexcept {
-    Production::deallocate(block);
+    Composition::deallocate(block);
 }
 HAK_EXPORT void operator delete[](void* block, std::align_val_t) noexcept {
-    Production::deallocate(block);
+    Composition::deallocate(block);
 }
 
 HAK_EXPORT void operator delete(void* block, std::align_val_t, const std::nothrow_t&) noexcept {
-    Production::deallocate(block);
+    Composition::deallocate(block);
 }
 HAK_EXPORT void operator delete[](void* block, std::align_val_t, const std::nothrow_t&) noexcept {
-    Production::deallocate(block);
+    Composition::deallocate(block);
 }
 
 // An aligned block may come from a larger class than its size alone would.
 HAK_EXPORT void operator delete(void* block, std::size_t bytes, std::align_val_t) noexcept {
-    Production::deallocate_sized(block, bytes, SizeClaim::at_most);
+    Composition::deallocate_sized(block, bytes, SizeClaim::at_most);
 }
 HAK_EXPORT void operator delete[](void* block, std::size_t bytes, std::align_val_t) noexcept {
-    Production::deallocate_sized(block, bytes, SizeClaim::at_most);
+    Composition::deallocate_sized(block, bytes, SizeClaim::at_most);
 }

@@ -1,6 +1,7 @@
 #include "front/thread_heap.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <new>
 #include <utility>
 
@@ -91,6 +92,10 @@ back::BlockIndex index_of(const back::Slab& slab, const void* block) {
 
 constinit thread_local HeapFront* current_heap = &empty_heap;
 
+// Weak, so that the library of a recorded phase can define its own.
+[[gnu::weak]] extern const OuterFront outer_front;
+constinit const OuterFront outer_front{0, nullptr, nullptr};
+
 const middle::HeapOperations ThreadHeap::heap_operations = {
     for_each_cached,
     [](middle::HeapNode& node) { static_cast<ThreadHeap&>(node).scavenge(); },
@@ -118,7 +123,8 @@ ThreadHeap::ThreadHeap(Slot* slots) : HeapFront{}, HeapNode(heap_operations), sl
 
 ThreadHeap* ThreadHeap::make() {
     if (!middle::orphan_heaps::has_tag_left()) return nullptr;
-    const auto [memory, slots] = back::meta_arena::allocate_both(sizeof(ThreadHeap), slots_bytes());
+    const auto [memory, slots] =
+        back::meta_arena::allocate_both(outer_offset() + outer_front.bytes, slots_bytes());
     if (memory == nullptr) return nullptr;
     auto* const heap = new (memory) ThreadHeap(static_cast<Slot*>(slots));
     heap->life.reset();
@@ -288,6 +294,17 @@ std::size_t ThreadHeap::purge() {
 
 // ---- refill and flush -------------------------------------------------------------------------
 
+unsigned ThreadHeap::take_blocks(base::ClassId id, unsigned wanted, Slot* blocks, Growth growth) {
+    unsigned taken = 0;
+    while (taken < wanted) {
+        back::Slab* const slab = taken == 0 ? slab_with_room(id, growth) : state(id).head;
+        if (slab == nullptr) break;
+        taken += back::slab::take(*slab, wanted - taken, blocks + taken);
+        if (slab->free_count == 0) unlist(*slab);
+    }
+    return taken;
+}
+
 // [refill]
 // Fills half of the magazine, or takes one block past a magazine of capacity zero.
 bool ThreadHeap::refill(base::ClassId id, Growth growth) {
@@ -299,13 +316,7 @@ bool ThreadHeap::refill(base::ClassId id, Growth growth) {
     if (swings || streams) grow(id);
     s.flush_streak = 0;
     const unsigned wanted = (capacity(id) + 1) / 2;
-    unsigned taken = 0;
-    while (taken < wanted) {
-        back::Slab* const slab = taken == 0 ? slab_with_room(id, growth) : s.head;
-        if (slab == nullptr) break;
-        taken += back::slab::take(*slab, wanted - taken, s.base + 1 + taken);
-        if (slab->free_count == 0) unlist(*slab);
-    }
+    const unsigned taken = take_blocks(id, wanted, s.base + 1, growth);
     magazine(id).top.store(s.base + taken, std::memory_order_relaxed);
     return taken > 0;
 }
@@ -355,10 +366,7 @@ void* ThreadHeap::allocate(base::ClassId id, Growth growth) {
     void* block = nullptr;
     if (capacity_max(id) == 0) {
         Slot one{nullptr};
-        if (back::Slab* const slab = slab_with_room(id, growth)) {
-            back::slab::take(*slab, 1, &one);
-            if (slab->free_count == 0) unlist(*slab);
-        }
+        take_blocks(id, 1, &one, growth);
         block = one.load(std::memory_order_relaxed);
     } else if (refill(id, growth)) {
         block = m.pop();
@@ -388,6 +396,25 @@ void ThreadHeap::release(base::ClassId id, void* block) {
     tick();
 }
 
+unsigned ThreadHeap::take(base::ClassId id, unsigned wanted, Slot* blocks, Growth growth) {
+    os::LockGuard guard(lock);
+    const unsigned taken = take_blocks(id, wanted, blocks, growth);
+    tick();
+    return taken;
+}
+
+void ThreadHeap::give_back(void* block) {
+    back::Slab* const slab = back::page_map::slab_of(block);
+    if (slab == nullptr) hak_abort_double_free(block, 0);
+    if (slab->owner.load(std::memory_order_relaxed) != static_cast<back::SlabOwner*>(this)) {
+        release_remote(*slab, block);
+        return;
+    }
+    os::LockGuard guard(lock);
+    put_block(slab->class_id, block);
+    tick();
+}
+
 void ThreadHeap::release_remote(back::Slab& slab, void* block) {
     const back::BlockIndex index = index_of(slab, block);
     if (HAK_LIKELY(os::options().hardened == 0)) {
@@ -404,6 +431,7 @@ void ThreadHeap::release_remote(back::Slab& slab, void* block) {
 }
 
 void ThreadHeap::empty_out() {
+    if (outer_front.bytes != 0) outer_front.empty_out(*this);
     pending_.flush();
     os::LockGuard guard(lock);
     empty_magazines();
@@ -423,11 +451,13 @@ void ThreadHeap::scavenge() HAK_NO_THREAD_ANALYSIS {
     }
 }
 
-// Lets idle classes shrink, once an interval, and gives the purge its slice.
-void ThreadHeap::tick() {
+// Lets idle classes shrink, once an interval, and gives the purge its slice. Says whether an
+// interval has passed.
+bool ThreadHeap::tick() {
     const std::uint64_t now = os::milliseconds();
     const std::uint64_t interval = std::max<std::uint64_t>(os::options().decay / 2, 1);
-    if (os::has_passed(now, last_tick_, interval)) {
+    const bool passed = os::has_passed(now, last_tick_, interval);
+    if (passed) {
         last_tick_ = now;
         collect();
         for (unsigned c = 1; c < base::class_count; c++) {
@@ -447,11 +477,14 @@ void ThreadHeap::tick() {
     if (back::purge::tick(now)) {
         middle::orphan_heaps::scavenge(middle::orphan_heaps::Scavenge::all);
     }
+    return passed;
 }
 
 void ThreadHeap::maintain() {
-    os::LockGuard guard(lock);
-    tick();
+    lock.lock();
+    const bool passed = tick();
+    lock.unlock();
+    if (passed && outer_front.bytes != 0) outer_front.empty_out(*this);
 }
 
 void ThreadHeap::discard_cached() {
@@ -460,6 +493,7 @@ void ThreadHeap::discard_cached() {
         magazine(id).top.store(state(id).base, std::memory_order_relaxed);
     }
     pending_.discard();
+    std::memset(outer(), 0, outer_front.bytes);
 }
 
 // ---- reports ------------------------------------------------------------------------------------
@@ -473,6 +507,7 @@ ClassStatistics ThreadHeap::statistics(base::ClassId id) {
 void ThreadHeap::for_each_cached(const middle::HeapNode& node, middle::CachedVisitor visitor,
                                  void* context) {
     const auto& heap = static_cast<const ThreadHeap&>(node);
+    if (outer_front.bytes != 0) outer_front.for_each_cached(heap, visitor, context);
     for (unsigned c = 1; c < base::class_count; c++) {
         const Slot* const base = heap.states_[c].base;
         const unsigned held = heap.magazines[c].count(base);

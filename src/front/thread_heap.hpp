@@ -116,6 +116,21 @@ struct ClassStatistics {
     unsigned cached;        ///< Blocks that it holds.
 };
 
+class ThreadHeap;
+
+/**
+ * What a phase keeps in front of the magazines: a state in each heap, which is empty when it is all
+ * zero. Production keeps nothing; the composition of a recorded phase defines another one.
+ */
+struct OuterFront {
+    std::size_t bytes;                    ///< Size of the state; 0 for none.
+    void (*empty_out)(ThreadHeap& heap);  ///< Gives its blocks back. Called by the heap's thread.
+    void (*for_each_cached)(const ThreadHeap& heap, middle::CachedVisitor visitor,
+                            void* context);  ///< Visits its blocks. Any thread may call.
+};
+/** What this library has. */
+extern const OuterFront outer_front;
+
 /** A heap. */
 class ThreadHeap : public HeapFront, public middle::HeapNode {
 public:
@@ -147,6 +162,28 @@ public:
      * @param block The block.
      */
     void release_remote(back::Slab& slab, void* block);
+
+    /**
+     * Takes blocks past the magazine, for an outer front.
+     * @param id A small class.
+     * @param wanted How many, at least 1.
+     * @param blocks Receives them. Those of one slab are in order of falling addresses.
+     * @param growth Whether a superslab may be made for them.
+     * @return How many were taken; 0 without memory.
+     */
+    unsigned take(base::ClassId id, unsigned wanted, Slot* blocks,
+                  back::shared_pool::Growth growth);
+
+    /**
+     * Gives a block of any heap back past the magazine.
+     * @param block A block of a slab. If it is none, or free, the process ends with its name.
+     */
+    void give_back(void* block);
+
+    /** @return The state of the outer front. */
+    void* outer() { return reinterpret_cast<char*>(this) + outer_offset(); }
+    /** @return The state of the outer front. */
+    const void* outer() const { return reinterpret_cast<const char*>(this) + outer_offset(); }
 
     /** Gives what is cached back, and releases empty slabs. Called by the heap's thread. */
     void empty_out();
@@ -185,6 +222,12 @@ private:
     };
 
     explicit ThreadHeap(Slot* slots);
+    // The state begins a cache line, as the record of a heap does.
+    static constexpr std::size_t outer_offset() {
+        return base::round_up(sizeof(ThreadHeap), base::cache_line_bytes);
+    }
+    unsigned take_blocks(base::ClassId id, unsigned wanted, Slot* blocks,
+                         back::shared_pool::Growth growth) HAK_REQUIRES(lock);
     ClassState& state(base::ClassId id) { return states_[base::index(id)]; }
     unsigned capacity(base::ClassId id);
     unsigned capacity_max(base::ClassId id);
@@ -204,7 +247,7 @@ private:
     void collect() HAK_REQUIRES(lock);
     void release_empty_slabs(base::ClassId id) HAK_REQUIRES(lock);
     void empty_magazines() HAK_REQUIRES(lock);
-    void tick() HAK_REQUIRES(lock);
+    bool tick() HAK_REQUIRES(lock);
     void list(back::Slab& slab);
     void unlist(back::Slab& slab);
 

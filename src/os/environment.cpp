@@ -223,10 +223,29 @@ void complain_about_name(Word name) {
 }
 // [/unknown_name]
 
+// Whether a phase has an option: its name is a word of the column.
+bool is_of_phase(const OptionRow& row) {
+    if (std::strcmp(row.phases, "all") == 0) return true;
+    const std::size_t length = std::strlen(phase_name);
+    for (const char* word = row.phases; *word != '\0';) {
+        const std::size_t word_length = std::strcspn(word, " ");
+        if (word_length == length && std::strncmp(word, phase_name, length) == 0) return true;
+        word += word_length + (word[word_length] == ' ' ? 1 : 0);
+    }
+    return false;
+}
+
+void complain_about_phase(const OptionRow& row) {
+    Message message;
+    write_option_name(message, row);
+    message << " means nothing to phase " << phase_name << ": it belongs to " << row.phases
+            << ", whose libraries are hakmem/libhakmem_phase_*.so";
+}
+
 void print_help() {
     Text text(write_to_descriptor, descriptor_context(STDERR_FILENO));
     text << "hakmem: options of version " << HAKMEM_PROJECT_VERSION << '\n';
-    for (std::size_t i = 0; i < option_count; i++) {
+    for (std::size_t i = 0; i < option_count(); i++) {
         text << "hakmem:   ";
         write_option_name(text, rows[i]);
         text << '=';
@@ -239,7 +258,15 @@ void print_help() {
 
 }  // namespace
 
-const std::size_t option_count = std::size(rows);
+// Weak, so that the library of a recorded phase can have its own.
+[[gnu::weak]] extern const char phase_name[];
+constinit const char phase_name[] = "16";
+
+std::size_t option_count() {
+    const auto end = std::find_if(std::begin(rows), std::end(rows),
+                                  [](const OptionRow& row) { return !is_of_phase(row); });
+    return static_cast<std::size_t>(end - std::begin(rows));
+}
 
 const OptionRow& option_row(std::size_t i) { return rows[i]; }
 
@@ -247,8 +274,8 @@ const Options& options() { return active_options; }
 
 const OptionRow* find_option(const char* name) {
     if (strncasecmp(name, prefix, prefix_length) == 0) name += prefix_length;
-    for (const OptionRow& row : rows) {
-        if (strcasecmp(name, row.name) == 0) return &row;
+    for (std::size_t i = 0; i < option_count(); i++) {
+        if (strcasecmp(name, rows[i].name) == 0) return &rows[i];
     }
     return nullptr;
 }
@@ -298,6 +325,11 @@ unsigned parse_options(const char* const* environment, Options& values) {
                                       [name](const OptionRow& r) { return name.is(r.name); });
         if (row == std::end(rows)) {
             complain_about_name(name);
+            complaints++;
+            continue;
+        }
+        if (!is_of_phase(*row)) {
+            complain_about_phase(*row);
             complaints++;
             continue;
         }

@@ -67,11 +67,14 @@ struct OptionRow {
     std::uint64_t Options::*field;  ///< Where its value stands.
 };
 
-/** Number of options. */
-extern const std::size_t option_count;
+/** The phase that this library is, as options.inc has it. */
+extern const char phase_name[];
+
+/** @return Number of options that this phase has. */
+std::size_t option_count();
 
 /**
- * @param i Below option_count.
+ * @param i Below option_count().
  * @return The i-th option.
  */
 const OptionRow& option_row(std::size_t i);
@@ -95,7 +98,7 @@ unsigned parse_options(const char* const* environment, Options& values);
 
 /**
  * @param name An option's name, with or without the prefix, in any case.
- * @return The option, or null.
+ * @return The option, or null if this phase has none of the name.
  */
 const OptionRow* find_option(const char* name);
 

@@ -16,7 +16,6 @@
 #include "gate/external_guard.hpp"
 #include "middle/misuse.hpp"
 #include "middle/orphan_heaps.hpp"
-
 #include "os/environment.hpp"
 #include "os/futex_lock.hpp"
 
@@ -308,6 +307,10 @@ std::size_t Phase16::usable_bytes(const void* block) {
 std::size_t Phase16::good_bytes(std::size_t bytes) {
     if (bytes <= base::small_bytes_max) return base::row(base::class_of(bytes)).block_bytes;
     return bytes <= base::request_bytes_max ? back::large::usable_bytes(bytes) : 0;
+}
+
+void* Phase16::insist(std::size_t bytes, Attempt attempt, void* context) {
+    return persist(bytes, [=](Growth growth) { return attempt(growth, context); });
 }
 
 std::size_t Phase16::trim() {

@@ -30,6 +30,7 @@
 
 #include <cstddef>
 
+#include "back/shared_pool.hpp"
 #include "base/attributes.hpp"
 #include "base/size_class.hpp"
 #include "front/magazine.hpp"
@@ -43,6 +44,12 @@ enum class SizeClaim {
     exact,    ///< The size that was asked for: operator delete.
     resized,  ///< The same, or what realloc made of it in place: free_sized.
     at_most,  ///< The block may be any larger, for the sake of its alignment.
+};
+
+/** A block as the program knows it. */
+struct KnownBlock {
+    const void* start;  ///< What malloc returned.
+    std::size_t bytes;  ///< Its usable bytes.
 };
 
 /** Phase 16: magazine in front, page_gate behind, slabs with bits below. */
@@ -142,6 +149,27 @@ struct Phase16 {
      * @return The usable bytes that a block of this size would have; 0 if there can be none.
      */
     static std::size_t good_bytes(std::size_t bytes);
+
+    /**
+     * @param start A block as slabs and spans know it.
+     * @param bytes Its length there.
+     * @return The block as the program knows it: the same.
+     */
+    static KnownBlock user_block(const void* start, std::size_t bytes, base::ClassId) {
+        return {start, bytes};
+    }
+
+    /** One way to get a block, which may be tried again. */
+    using Attempt = void* (*)(back::shared_pool::Growth growth, void* context);
+
+    /**
+     * Tries, collects what is held in reserve, tries again, asks the program for help.
+     * @param bytes What is asked for, for the program to see.
+     * @param attempt Returns a block or null.
+     * @param context Passed through.
+     * @return The block, or null with errno ENOMEM.
+     */
+    static void* insist(std::size_t bytes, Attempt attempt, void* context);
 
     /**
      * malloc_trim(0).

@@ -1,0 +1,140 @@
+#include "front/layers.hpp"
+
+#include <cerrno>
+
+#include "back/page_map.hpp"
+#include "back/slab.hpp"
+#include "base/size_class.hpp"
+#include "middle/misuse.hpp"
+
+namespace hakmem::front {
+
+namespace {
+
+constexpr unsigned refill_blocks = 16;
+constexpr std::size_t list_bytes_max = 64 * base::kibibyte;
+static_assert(refill_blocks <= Bump::blocks_max);
+static_assert(refill_blocks <= Layers::Older::small_mag_capacity);
+
+// Whether a pointer is the start of a block of the class: only such a one may be linked or
+// followed.
+bool is_block(const void* pointer, unsigned tiny_class) {
+    const base::ClassId id = base::slab_class_of(tiny_class);
+    if (back::page_map::entry_of(pointer).class_id() != id) return false;
+    const back::Slab* const slab = back::page_map::slab_of(pointer);
+    back::BlockIndex index{};
+    return slab != nullptr && back::slab::index_of(*slab, pointer, index);
+}
+
+void require_block(const void* pointer, unsigned tiny_class) {
+    if (HAK_LIKELY(is_block(pointer, tiny_class))) return;
+    hak_abort_invalid_free(pointer, base::index(base::slab_class_of(tiny_class)));
+}
+
+// Whether each block is the lower neighbour of the one before. The ends alone do not tell: they may
+// be of two slabs, with blocks of a third between them in the array but not in memory.
+bool is_falling_run(const Slot* blocks, unsigned count, std::size_t stride) {
+    for (unsigned i = 1; i < count; i++) {
+        const char* const above =
+            static_cast<const char*>(blocks[i - 1].load(std::memory_order_relaxed));
+        if (blocks[i].load(std::memory_order_relaxed) != above - stride) return false;
+    }
+    return true;
+}
+
+}  // namespace
+
+// [refill]
+void* Layers::refill(ThreadHeap& heap, unsigned tiny_class, back::shared_pool::Growth growth) {
+    const std::size_t stride = base::stride_of(tiny_class);
+    Slot blocks[refill_blocks] = {};
+    const unsigned taken =
+        heap.take(base::slab_class_of(tiny_class), refill_blocks, blocks, growth);
+    if (taken == 0) return nullptr;
+    if (is_falling_run(blocks, taken, stride)) {
+        auto* const lowest = static_cast<char*>(blocks[taken - 1].load(std::memory_order_relaxed));
+        older[tiny_class].bump.refill(lowest, stride, taken);
+        return older[tiny_class].bump.take(stride);
+    }
+    for (unsigned i = 0; i < taken; i++) {
+        older[tiny_class].small_mag.push(blocks[i].load(std::memory_order_relaxed));
+    }
+    return older[tiny_class].small_mag.pop();
+}
+// [/refill]
+
+// [list]
+void* Layers::allocate_from_list(unsigned tiny_class) {
+    TlsSll& list = older[tiny_class].tls_sll;
+    if (void* const block = list.fast.pop()) return block;
+    // The program may have overwritten the link that led here.
+    const void* const linked = list.head.load(std::memory_order_relaxed);
+    if (linked != nullptr) require_block(linked, tiny_class);
+    return list.pop();
+}
+
+void Layers::release_to_list(ThreadHeap& heap, unsigned tiny_class, void* block) {
+    // What is no block must not be written to.
+    require_block(block, tiny_class);
+    TlsSll& list = older[tiny_class].tls_sll;
+    const bool due = list.push(block, os::options().tiny_sll_drain_interval);
+    // The record counts frees alone. Then two thousand blocks of C7 may stay with a thread that
+    // goes to sleep, and nobody else can drain them.
+    const bool heavy =
+        list.count.load(std::memory_order_relaxed) * base::stride_of(tiny_class) > list_bytes_max;
+    if (due || heavy) drain(heap, tiny_class);
+}
+// [/list]
+
+// [drain]
+void Layers::drain(ThreadHeap& heap, unsigned tiny_class) {
+    TlsSll& list = older[tiny_class].tls_sll;
+    const int saved_errno = errno;  // free must leave it alone
+    while (void* const block = allocate_from_list(tiny_class)) heap.give_back(block);
+    errno = saved_errno;
+    // A link that was overwritten with null has ended the list early.
+    list.count.store(0, std::memory_order_relaxed);
+    list.frees = 0;
+}
+// [/drain]
+
+void Layers::empty_out(ThreadHeap& heap) {
+    for (unsigned m = 0; m < 2; m++) {
+        while (void* const block = pop_from(ultra_hot.slots[m], ultra_hot.tops[m])) {
+            heap.give_back(block);
+        }
+    }
+    for (auto& magazine : heap_v2.magazines) {
+        while (void* const block = magazine.pop()) heap.give_back(block);
+    }
+    for (unsigned k = 1; k < base::recorded_class_count; k++) {
+        while (void* const block = older[k].bump.take(base::stride_of(k))) heap.give_back(block);
+        while (void* const block = older[k].small_mag.pop()) heap.give_back(block);
+        drain(heap, k);
+    }
+}
+
+void Layers::for_each_cached(middle::CachedVisitor visitor, void* context) const {
+    const auto visit = [=](void* block) { visitor(block, context); };
+    ultra_hot.for_each(visit);
+    for (const auto& magazine : heap_v2.magazines) magazine.for_each(visit);
+    for (unsigned k = 1; k < base::recorded_class_count; k++) {
+        older[k].bump.for_each(base::stride_of(k), visit);
+        older[k].small_mag.for_each(visit);
+        older[k].tls_sll.for_each(visit, [k](const void* block) { return is_block(block, k); });
+    }
+}
+
+const char* Layers::validate() const {
+    if (const char* const broken = ultra_hot.validate()) return broken;
+    if (const char* const broken = heap_v2.validate()) return broken;
+    for (const Older& fronts : older) {
+        if (fronts.bump.validate() != nullptr || fronts.small_mag.validate() != nullptr ||
+            fronts.tls_sll.validate() != nullptr) {
+            return "layers I1";
+        }
+    }
+    return nullptr;
+}
+
+}  // namespace hakmem::front

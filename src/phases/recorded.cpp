@@ -1,0 +1,214 @@
+#include "phases/recorded.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+
+#include "back/page_map.hpp"
+#include "back/slab.hpp"
+#include "base/units.hpp"
+#include "gate/alloc_header.hpp"
+#include "middle/misuse.hpp"
+
+namespace hakmem::phases::recorded {
+
+namespace {
+
+using gate::AllocHeader;
+using gate::Domain;
+
+constexpr std::size_t header_bytes = sizeof(AllocHeader);
+
+// How far behind the start of its memory a large block begins.
+std::uint32_t offset_of(const char* start) {
+    const AllocHeader* const header = gate::header_of(start + header_bytes);
+    if (header == nullptr) hak_abort_invalid_free(start, 0);  // the program has overwritten it
+    return header->offset;
+}
+
+// The first header stands at the start of the memory; the second, if it is another, before the
+// block.
+void* stamp_large(char* start, std::size_t offset) {
+    gate::stamp_header(start + header_bytes, static_cast<std::uint32_t>(offset));
+    gate::stamp_header(start + offset, static_cast<std::uint32_t>(offset));
+    return start + offset;
+}
+
+// The start of a large block's memory. A pointer to anywhere else in it is misuse.
+char* memory_of(const void* block) {
+    char* const start = back::page_map::slab_of(block)->start;
+    if (block != start + offset_of(start)) hak_abort_invalid_free(block, 0);
+    return start;
+}
+
+std::size_t usable_in_slab(base::ClassId id) {
+    const std::size_t bytes = base::row(id).block_bytes;
+    const unsigned tiny_class = base::recorded_class_of_slab(id);
+    return tiny_class < base::recorded_class_count ? bytes - 1 : bytes - header_bytes;
+}
+
+bool is_worth_keeping(std::size_t bytes, std::size_t usable) {
+    constexpr std::size_t always_kept_bytes = 64;
+    return bytes <= usable && (bytes > usable / 2 || usable <= always_kept_bytes);
+}
+
+}  // namespace
+
+// ---- allocating ---------------------------------------------------------------------------------
+
+// [slow]
+void* allocate_slow(std::size_t bytes) {
+    const unsigned tiny_class = base::recorded_class_of(bytes);
+    void* const block = Phase16::insist(
+        base::stride_of(tiny_class),
+        [](back::shared_pool::Growth growth, void* context) -> void* {
+            const unsigned k = *static_cast<const unsigned*>(context);
+            const front::HeapLease lease;
+            front::ThreadHeap* const heap = lease.heap();
+            if (heap == nullptr) return nullptr;
+            if (os::options().hardened != 0) return heap->allocate(base::slab_class_of(k), growth);
+            return front::Layers::of(*heap).refill(*heap, k, growth);
+        },
+        const_cast<unsigned*>(&tiny_class));
+    if (block != nullptr) gate::stamp_tiny(block, tiny_class);
+    return block;
+}
+// [/slow]
+
+void* allocate_above_tiny(std::size_t bytes, bool zeroed) {
+    if (bytes > base::request_bytes_max) return Phase16::allocate(SIZE_MAX);
+    const std::size_t total = bytes + header_bytes;
+    if (total > base::small_bytes_max) {
+        void* const start = zeroed ? Phase16::allocate_zeroed(1, total) : Phase16::allocate(total);
+        return start != nullptr ? stamp_large(static_cast<char*>(start), header_bytes) : nullptr;
+    }
+    void* const block = Phase16::allocate(total);
+    if (block == nullptr) return nullptr;
+    gate::stamp_header(block, 0);
+    if (zeroed) std::memset(block, 0, bytes);  // not the header of the next block
+    return block;
+}
+
+void* allocate_aligned(std::size_t alignment, std::size_t bytes) {
+    const bool sane = std::has_single_bit(alignment) && alignment <= base::alignment_bytes_max &&
+                      bytes <= base::request_bytes_max;
+    if (!sane) return Phase16::allocate_aligned(alignment, bytes);
+    bytes = std::max<std::size_t>(bytes, 1);
+    if (base::round_up(bytes + header_bytes, alignment) <= base::small_bytes_max) {
+        void* const block = Phase16::allocate_aligned(alignment, bytes + header_bytes);
+        if (block != nullptr) gate::stamp_header(block, 0);
+        return block;
+    }
+    // Alignments are powers of two: a block one alignment behind an aligned start is aligned.
+    const std::size_t offset = std::max(alignment, header_bytes);
+    void* const start = Phase16::allocate_aligned(alignment, bytes + offset);
+    return start != nullptr ? stamp_large(static_cast<char*>(start), offset) : nullptr;
+}
+
+// ---- freeing ------------------------------------------------------------------------------------
+
+void release_above_tiny(void* block, const gate::Classified& known) noexcept {
+    Phase16::deallocate(known.domain == Domain::large ? memory_of(block) : block);
+}
+
+void release_unfronted(void* block) noexcept { Phase16::deallocate(block); }
+
+void check_claim(void* block, std::size_t bytes, SizeClaim claim) noexcept {
+    const Domain domain = gate::classify_by_registry(block).domain;
+    if (domain == Domain::external || domain == Domain::freed) return;
+    const std::size_t usable = usable_bytes(block);
+    // A front may have given a block of the next class, and realloc may have left a larger one.
+    const bool too_large = claim != SizeClaim::at_most && usable > 4 * good_bytes(bytes);
+    if (bytes > usable || too_large) hak_abort_sized_mismatch(block, bytes, usable);
+}
+
+// ---- resizing -----------------------------------------------------------------------------------
+
+void* resize_in_place(void* block, std::size_t bytes) {
+    const gate::Classified known = gate::classify_by_registry(block);
+    if (known.domain != Domain::large) {
+        const back::Slab* const slab = back::page_map::slab_of(block);
+        back::BlockIndex index{};
+        if (slab == nullptr) hak_abort_double_free(block, base::index(known.id));
+        if (!back::slab::index_of(*slab, block, index)) {
+            hak_abort_invalid_free(block, base::index(known.id));
+        }
+        // Hardened, the block is freed and so checked.
+        const bool stays =
+            os::options().hardened == 0 && is_worth_keeping(bytes, usable_in_slab(known.id));
+        return stays ? block : nullptr;
+    }
+    char* const start = memory_of(block);
+    const std::uint32_t offset = offset_of(start);
+    if (bytes + offset <= base::small_bytes_max) return nullptr;
+    void* const moved = Phase16::reallocate(start, bytes + offset);
+    return moved != nullptr ? stamp_large(static_cast<char*>(moved), offset) : nullptr;
+}
+
+// ---- questions ----------------------------------------------------------------------------------
+
+std::size_t usable_bytes(const void* block) {
+    if (block == nullptr) return 0;
+    const gate::Classified known = gate::classify_by_registry(block);
+    switch (known.domain) {
+        case Domain::tiny:
+        case Domain::mid:
+            return usable_in_slab(known.id);
+        case Domain::large: {
+            const char* const start = memory_of(block);
+            return Phase16::usable_bytes(start) - offset_of(start);
+        }
+        default:
+            return Phase16::usable_bytes(block);
+    }
+}
+
+std::size_t good_bytes(std::size_t bytes) {
+    if (bytes > base::request_bytes_max) return 0;
+    if (bytes <= base::recorded_tiny_bytes_max) {
+        return usable_in_slab(base::slab_class_of(base::recorded_class_of(bytes)));
+    }
+    const std::size_t total = Phase16::good_bytes(bytes + header_bytes);
+    return total != 0 ? total - header_bytes : 0;
+}
+
+KnownBlock user_block(const void* start, std::size_t bytes, base::ClassId id) {
+    if (base::is_small(id)) return {start, usable_in_slab(id)};
+    const std::uint32_t offset = offset_of(static_cast<const char*>(start));
+    return {static_cast<const char*>(start) + offset, bytes - offset};
+}
+
+}  // namespace hakmem::phases::recorded
+
+namespace hakmem::front {
+
+// What a heap of this library has in front of its magazines.
+constinit const OuterFront outer_front{
+    sizeof(Layers),
+    [](ThreadHeap& heap) { Layers::of(heap).empty_out(heap); },
+    [](const ThreadHeap& heap, middle::CachedVisitor visitor, void* context) {
+        static_cast<const Layers*>(heap.outer())->for_each_cached(visitor, context);
+    },
+};
+
+}  // namespace hakmem::front
+
+// Each library compiles this file for itself; the tests of what all have in common do not say which.
+#ifndef HAKMEM_PHASE
+#define HAKMEM_PHASE 140
+#endif
+
+namespace hakmem::os {
+
+#if HAKMEM_PHASE == 132
+constinit const char phase_name[] = "13-B";
+#elif HAKMEM_PHASE == 143
+constinit const char phase_name[] = "14-C";
+#elif HAKMEM_PHASE == 150
+constinit const char phase_name[] = "15";
+#else
+constinit const char phase_name[] = "14";
+#endif
+
+}  // namespace hakmem::os

@@ -55,7 +55,7 @@ def silent_by_default(scenario):
 def names_have_the_prefix(scenario):
     """hakmem_option_list gives full names and one sentence each."""
     for name, (_, sentence) in table(scenario).items():
-        need(re.fullmatch(r"HAKMEM_[A-Z_]+", name), name)
+        need(re.fullmatch(r"HAKMEM_[A-Z0-9_]+", name), name)
         need(sentence.endswith(".") and sentence[0].isupper(), f"{name}: {sentence}")
 
 

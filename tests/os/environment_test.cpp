@@ -65,7 +65,7 @@ std::optional<std::uint64_t> value_of(const char* name, const std::string& value
 
 TEST(Environment, EveryRowIsSound) {
     std::set<std::string> names;
-    for (std::size_t i = 0; i < os::option_count; i++) {
+    for (std::size_t i = 0; i < os::option_count(); i++) {
         const OptionRow& option = os::option_row(i);
         EXPECT_TRUE(names.insert(option.name).second) << option.name;
         EXPECT_LE(std::strlen(option.name), 32u) << option.name;
@@ -84,7 +84,7 @@ TEST(Environment, EveryRowIsSound) {
 
 TEST(Environment, NothingGivenMeansTheDefaults) {
     const Parsed parsed = parse({});
-    for (std::size_t i = 0; i < os::option_count; i++) {
+    for (std::size_t i = 0; i < os::option_count(); i++) {
         const OptionRow& option = os::option_row(i);
         EXPECT_EQ(parsed.values.*option.field, option.default_value) << option.name;
     }
@@ -205,7 +205,7 @@ TEST(Environment, NumbersThatOverflowAreRefusedAndDoNotWrapRound) {
 }
 
 TEST(Environment, WhatIsWrittenIsReadBackAsTheSameValue) {
-    for (std::size_t i = 0; i < os::option_count; i++) {
+    for (std::size_t i = 0; i < os::option_count(); i++) {
         const OptionRow& option = os::option_row(i);
         for (const std::uint64_t value : {option.minimum, option.default_value, option.maximum,
                                           option.minimum + (option.maximum - option.minimum) / 3}) {
@@ -298,7 +298,7 @@ TEST(Environment, ControlCharactersAreNotPrintedAndLongTextIsCut) {
 }
 
 RC_GTEST_PROP(Environment, AnyBytesAreSurvivedAndEitherUnderstoodOrComplainedAbout, ()) {
-    const auto i = *rc::gen::inRange<std::size_t>(0, os::option_count);
+    const auto i = *rc::gen::inRange<std::size_t>(0, os::option_count());
     const OptionRow& option = os::option_row(i);
     // Random bytes, and random words over the letters that values are made of.
     const auto bytes = rc::gen::container<std::string>(rc::gen::inRange<char>(1, 127));

@@ -3,11 +3,12 @@
  * @box composition — which phase this library is
  *
  * The C entry points call one composition and do not know which. Each library is built from the
- * same sources with HAKMEM_PHASE set to its own: 16 by default, which is production, and 132, 140,
- * 143, 150 for the recorded ones (13-B, 14, 14-C, 15).
+ * same sources with HAKMEM_PHASE set to its own: 160 by default, which is production; 132, 140, 143
+ * and 150 for the recorded ones (13-B, 14, 14-C, 15); 161 and 162 for production with UltraHot or
+ * HeapV2 in front of it, which are there to be measured.
  *
  * @owns      the name `Composition`
- * @calls     phases/phase_13b phases/phase_14 phases/phase_14c phases/phase_15 phases/phase_16
+ * @calls     phases/fronted phases/phase_13b phases/phase_14 phases/phase_14c phases/phase_15 phases/phase_16
  * @threads   not applicable: a type
  * @invariant none
  * @failure   none
@@ -16,6 +17,7 @@
  */
 #pragma once
 
+#include "phases/fronted.hpp"
 #include "phases/phase_13b.hpp"
 #include "phases/phase_14.hpp"
 #include "phases/phase_14c.hpp"
@@ -37,6 +39,10 @@ using Composition = phases::Phase14;
 using Composition = phases::Phase14C;
 #elif HAKMEM_PHASE == 150
 using Composition = phases::Phase15;
+#elif HAKMEM_PHASE == 161
+using Composition = phases::Fronted<phases::UltraHotInFront>;
+#elif HAKMEM_PHASE == 162
+using Composition = phases::Fronted<phases::HeapV2InFront>;
 #else
 /** The malloc that the entry points call. */
 using Composition = phases::Phase16;

@@ -14,6 +14,7 @@
 #include "back/shared_pool.hpp"
 #include "base/attributes.hpp"
 #include "front/thread_heap.hpp"
+#include "gate/external_guard.hpp"
 #include "middle/orphan_heaps.hpp"
 #include "os/clock.hpp"
 #include "os/environment.hpp"
@@ -154,6 +155,8 @@ void on_report_signal(int) {
 namespace {
 
 [[gnu::destructor]] void finish() {
+    if (front::outer_front.bytes != 0) front::outer_front.print_statistics();
+    if (os::options().external_guard_stats != 0) gate::external_guard::print_statistics();
     if (os::options().report == 0) return;
     while (reporting.exchange(true, std::memory_order_acquire)) os::sleep_milliseconds(1);
     write_report();

@@ -17,8 +17,8 @@
  *
  * @owns      the registrations
  * @calls     abi/hakmem back/large back/meta_arena back/page_map back/purge back/shared_pool
- *            base/attributes front/thread_heap middle/orphan_heaps os/clock os/environment
- *            os/futex_lock os/raw_log os/thread_exit
+ *            base/attributes front/thread_heap gate/external_guard middle/orphan_heaps os/clock
+ *            os/environment os/futex_lock os/raw_log os/thread_exit
  * @threads   start() runs once, before main
  * @invariant none
  * @failure   what cannot be registered is missing; malloc works without it

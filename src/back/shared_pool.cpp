@@ -10,6 +10,7 @@
 #include "base/bits.hpp"
 #include "base/lock_rank.hpp"
 #include "os/clock.hpp"
+#include "os/environment.hpp"
 #include "os/virtual_memory.hpp"
 
 namespace hakmem::back::shared_pool {
@@ -69,10 +70,29 @@ void note_full(const Superslab& superslab) {
 }
 // [/room]
 
+// [sharing]
+// Whether a class may have slots of a superslab. Where superslabs are not shared, the class that
+// comes to a wholly free one takes it over. Two that come at once may both get slots of it: that
+// wastes some of what is to be measured, and nothing relies on it.
+bool admits(Superslab& superslab, base::ClassId id) {
+    if (HAK_LIKELY(os::options().sp_slot != 0)) return true;
+    if (superslab.only_class.load(std::memory_order_relaxed) == id) return true;
+    if (superslab.taken.load(std::memory_order_relaxed) != 0) return false;
+    superslab.only_class.store(id, std::memory_order_relaxed);
+    return true;
+}
+// [/sharing]
+
+// What is asked for.
+struct Request {
+    base::Units count;
+    unsigned alignment;
+    base::ClassId id;
+};
+
 // [search]
 // Stage 2: the superslabs from `begin` to `end` that may have room, lowest first.
-Run search(std::uint32_t begin, std::uint32_t end, base::Units count, unsigned alignment,
-           unsigned& attempts) {
+Run search(std::uint32_t begin, std::uint32_t end, const Request& request, unsigned& attempts) {
     for (std::uint32_t i = begin; i < end && attempts > 0;) {
         const std::uint64_t room =
             room_word(i).load(std::memory_order_relaxed) >> i % base::word_bits;
@@ -83,7 +103,12 @@ Run search(std::uint32_t begin, std::uint32_t end, base::Units count, unsigned a
         i += base::lowest_bit(room);
         if (i >= end) break;
         Superslab& superslab = superslab_at(i);
-        if (const Run run = superslab::take(superslab, count, alignment); run.superslab) return run;
+        if (!admits(superslab, request.id)) {
+            i++;
+            continue;
+        }
+        const Run run = superslab::take(superslab, request.count, request.alignment);
+        if (run.superslab != nullptr) return run;
         if (superslab.taken.load(std::memory_order_relaxed) == ~std::uint64_t{0}) {
             note_full(superslab);
         } else {
@@ -95,13 +120,13 @@ Run search(std::uint32_t begin, std::uint32_t end, base::Units count, unsigned a
 }
 // [/search]
 
-Run take_existing(base::Units count, unsigned alignment) {
+Run take_existing(const Request& request) {
     const std::uint32_t end = superslab_count();
     unsigned attempts = run_attempts_max;
-    if (count.value == 1) return search(0, end, count, alignment, attempts);
+    if (request.count.value == 1) return search(0, end, request, attempts);
     const std::uint32_t hint = std::min(run_hint.load(std::memory_order_relaxed), end);
-    Run run = search(hint, end, count, alignment, attempts);
-    if (run.superslab == nullptr) run = search(0, hint, count, alignment, attempts);
+    Run run = search(hint, end, request, attempts);
+    if (run.superslab == nullptr) run = search(0, hint, request, attempts);
     if (run.superslab != nullptr) run_hint.store(run.superslab->index, std::memory_order_relaxed);
     return run;
 }
@@ -194,18 +219,19 @@ bool is_hidden(std::uint32_t i) {
 
 }  // namespace
 
-Run take(base::Units count, unsigned alignment, Growth growth) {
-    Run run = take_existing(count, alignment);
+Run take(base::Units count, unsigned alignment, Growth growth, base::ClassId id) {
+    const Request request{count, alignment, id};
+    Run run = take_existing(request);
     if (run.superslab != nullptr || growth == Growth::refused) return run;
     os::LockGuard guard(lock);
     // Another thread may have added a superslab while this one waited; and while this one adds one,
     // others may take all of it.
     for (;;) {
-        run = take_existing(count, alignment);
+        run = take_existing(request);
         if (run.superslab != nullptr) return run;
         Superslab* const added = add_superslab();
         if (added == nullptr) return run;
-        run = superslab::take(*added, count, alignment);
+        if (admits(*added, id)) run = superslab::take(*added, count, alignment);
         if (run.superslab != nullptr) return run;
     }
 }
@@ -218,7 +244,7 @@ void give_back(const Run& run) {
 
 Slab* acquire_slab(base::ClassId id, SlabOwner& owner, Growth growth) {
     const base::Units units{base::row(id).slab_units};
-    const Run run = take(units, 1, growth);
+    const Run run = take(units, 1, growth, id);
     if (run.superslab == nullptr) return nullptr;
     Slab& slab = superslab::describe(run);
     slab::format(slab, id);

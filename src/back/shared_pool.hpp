@@ -24,13 +24,16 @@
  * stack. What is below that half is never given up, so that what was freed serves again even if the
  * kernel refuses everything.
  *
+ * The option `sp_slot` turns the sharing off, so that its worth can be measured: a superslab then
+ * serves the one class that came to it first, until it is wholly free.
+ *
  * **The room bit.** A searcher that finds a superslab full clears its bit, then looks again;
  * whoever frees units does so first and sets the bit after. Both sides are sequentially consistent,
  * so at least one of them sees the other, and no superslab with room stays hidden.
  *
  * @owns      the directory, the reservation
  * @calls     back/meta_arena back/page_map back/slab back/superslab base/attributes base/bits
- *            base/lock_rank base/size_class base/units os/clock os/futex_lock
+ *            base/lock_rank base/size_class base/units os/clock os/environment os/futex_lock
  *            os/virtual_memory
  * @threads   any; stage 2 lock-free, stage 3 and purging under the lock
  * @invariant I1 every superslab that has a free unit has its room bit set
@@ -62,9 +65,11 @@ enum class Growth : bool {
  * @param count Length of the run, 1 to 64.
  * @param alignment In units; a power of two up to 64.
  * @param growth Whether stage 3 is open.
+ * @param id The class of the blocks that will be there.
  * @return The run; its superslab is null when there is none.
  */
-Run take(base::Units count, unsigned alignment, Growth growth);
+Run take(base::Units count, unsigned alignment, Growth growth,
+         base::ClassId id = base::ClassId::large);
 
 /**
  * Gives units back.

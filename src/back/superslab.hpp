@@ -28,7 +28,8 @@
  * back when all units that it serves are free: four units a page of bitmaps, 32 a page of records.
  *
  * @owns      its words; its slab records while they are unused
- * @calls     base/bits base/units back/meta_arena back/page_map back/slab os/virtual_memory
+ * @calls     base/bits base/size_class base/units back/meta_arena back/page_map back/slab
+ *            os/virtual_memory
  * @threads   any; the words are atomic. Taking is acquire, giving back is release: what the last
  *            master wrote to a unit is seen by the next
  * @invariant I1 a unit is in at most one of the two dirty generations
@@ -43,6 +44,7 @@
 #include <cstdint>
 
 #include "back/slab.hpp"
+#include "base/size_class.hpp"
 #include "base/units.hpp"
 
 namespace hakmem::back {
@@ -53,8 +55,9 @@ struct Superslab {
         start;            ///< First byte, aligned to superslab_bytes; null while it has no memory.
     std::uint32_t index;  ///< const: its number in the pool's directory.
     alignas(base::cache_line_bytes) std::atomic<std::uint64_t> taken;  ///< Units with a master.
-    std::atomic<std::uint64_t> recent;  ///< Dirty units of the younger generation.
-    std::atomic<std::uint64_t> old;     ///< Dirty units of the older generation.
+    std::atomic<std::uint64_t> recent;      ///< Dirty units of the younger generation.
+    std::atomic<std::uint64_t> old;         ///< Dirty units of the older generation.
+    std::atomic<base::ClassId> only_class;  ///< Whose it is where superslabs are not shared.
     Slab* slabs;  ///< const: record i serves a slab that begins at unit i; the bitmaps follow.
 };
 

@@ -39,11 +39,7 @@ struct HeapV2 {
     static constexpr std::uint32_t capacity = 16;  ///< Blocks of a magazine.
 
     /** What one class saw. */
-    struct Counts {
-        std::atomic<std::uint64_t> allocs;  ///< Calls of allocate.
-        std::atomic<std::uint64_t> hits;    ///< Those that it served.
-        std::atomic<std::uint64_t> frees;   ///< Blocks that it took.
-    };
+    using Counts = FrontCounts;
 
     SmallMag<capacity> magazines[class_count];  ///< By class.
     Counts counts[class_count];                 ///< By class.
@@ -63,9 +59,9 @@ struct HeapV2 {
      * @return A block, or null.
      */
     HAK_FAST void* allocate(unsigned tiny_class) {
-        add(counts[tiny_class].allocs);
         void* const block = magazines[tiny_class].pop();
-        if (HAK_LIKELY(block != nullptr)) add(counts[tiny_class].hits);
+        Counts& seen = counts[tiny_class];
+        count_one(HAK_LIKELY(block != nullptr) ? seen.hits : seen.misses);
         return block;
     }
 
@@ -76,10 +72,27 @@ struct HeapV2 {
      */
     HAK_FAST bool release(unsigned tiny_class, void* block) {
         if (!magazines[tiny_class].push(block)) return false;
-        add(counts[tiny_class].frees);
+        count_one(counts[tiny_class].frees);
         return true;
     }
     // [/by class]
+
+    /** @return Any block that it holds, or null; nothing is counted. */
+    void* take_any() {
+        for (auto& magazine : magazines) {
+            if (void* const block = magazine.pop()) return block;
+        }
+        return nullptr;
+    }
+
+    /**
+     * Calls a function for each block.
+     * @param visit As visit_each() has it.
+     */
+    template <typename Visit>
+    void for_each(Visit visit) const {
+        for (const auto& magazine : magazines) magazine.for_each(visit);
+    }
 
     /** @return The name of the first invariant that does not hold, or null. */
     const char* validate() const {
@@ -87,11 +100,6 @@ struct HeapV2 {
             if (magazine.validate() != nullptr) return "heap_v2 I1";
         }
         return nullptr;
-    }
-
-private:
-    static void add(std::atomic<std::uint64_t>& count) {
-        count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     }
 };
 

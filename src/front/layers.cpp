@@ -6,6 +6,9 @@
 #include "back/slab.hpp"
 #include "base/size_class.hpp"
 #include "middle/misuse.hpp"
+#include "middle/orphan_heaps.hpp"
+#include "os/environment.hpp"
+#include "os/raw_log.hpp"
 
 namespace hakmem::front {
 
@@ -44,8 +47,33 @@ bool is_falling_run(const Slot* blocks, unsigned count, std::size_t stride) {
 
 }  // namespace
 
+// [decide]
+void Layers::decide() {
+    const os::Options& options = os::options();
+    asked = {true, 0, 0, options.tiny_heap_v2_leftover_mode != 0, options.tiny_sll_drain_interval};
+    for (unsigned m = 0; m < 2; m++) {
+        const bool on = options.tiny_ultra_hot != 0 && !ultra_hot_tuners[m].rests;
+        asked.ultra_hot |= static_cast<std::uint8_t>(on << m);
+    }
+    for (unsigned k = 0; k < HeapV2::class_count; k++) {
+        const bool on = options.tiny_heap_v2 != 0 && !heap_v2_tuners[k].rests &&
+                        HeapV2::takes(k, options.tiny_heap_v2_class_mask);
+        asked.heap_v2 |= static_cast<std::uint8_t>(on << k);
+    }
+}
+
+void Layers::learn(const FrontCounts& counts, middle::FrontTuner& tuner) {
+    if (os::options().tiny_tuner == 0) return;
+    tuner.window_ended(counts.hits.load(std::memory_order_relaxed));
+    decide();
+}
+// [/decide]
+
 // [refill]
 void* Layers::refill(ThreadHeap& heap, unsigned tiny_class, back::shared_pool::Growth growth) {
+    for (auto& tuner : ultra_hot_tuners) tuner.refilled();
+    for (auto& tuner : heap_v2_tuners) tuner.refilled();
+    decide();
     const std::size_t stride = base::stride_of(tiny_class);
     Slot blocks[refill_blocks] = {};
     const unsigned taken =
@@ -77,7 +105,7 @@ void Layers::release_to_list(ThreadHeap& heap, unsigned tiny_class, void* block)
     // What is no block must not be written to.
     require_block(block, tiny_class);
     TlsSll& list = older[tiny_class].tls_sll;
-    const bool due = list.push(block, os::options().tiny_sll_drain_interval);
+    const bool due = list.push(block, asked.drain_interval);
     // The record counts frees alone. Then two thousand blocks of C7 may stay with a thread that
     // goes to sleep, and nobody else can drain them.
     const bool heavy =
@@ -99,25 +127,20 @@ void Layers::drain(ThreadHeap& heap, unsigned tiny_class) {
 // [/drain]
 
 void Layers::empty_out(ThreadHeap& heap) {
-    for (unsigned m = 0; m < 2; m++) {
-        while (void* const block = pop_from(ultra_hot.slots[m], ultra_hot.tops[m])) {
-            heap.give_back(block);
-        }
-    }
-    for (auto& magazine : heap_v2.magazines) {
-        while (void* const block = magazine.pop()) heap.give_back(block);
-    }
+    while (void* const block = ultra_hot.take_any()) heap.give_back(block);
+    while (void* const block = heap_v2.take_any()) heap.give_back(block);
     for (unsigned k = 1; k < base::recorded_class_count; k++) {
         while (void* const block = older[k].bump.take(base::stride_of(k))) heap.give_back(block);
         while (void* const block = older[k].small_mag.pop()) heap.give_back(block);
         drain(heap, k);
     }
+    asked = {};
 }
 
 void Layers::for_each_cached(middle::CachedVisitor visitor, void* context) const {
     const auto visit = [=](void* block) { visitor(block, context); };
     ultra_hot.for_each(visit);
-    for (const auto& magazine : heap_v2.magazines) magazine.for_each(visit);
+    heap_v2.for_each(visit);
     for (unsigned k = 1; k < base::recorded_class_count; k++) {
         older[k].bump.for_each(base::stride_of(k), visit);
         older[k].small_mag.for_each(visit);
@@ -136,5 +159,73 @@ const char* Layers::validate() const {
     }
     return nullptr;
 }
+
+// ---- statistics ---------------------------------------------------------------------------------
+
+namespace {
+
+struct Totals {
+    std::uint64_t hits = 0;
+    std::uint64_t misses = 0;
+    std::uint64_t frees = 0;
+    std::uint64_t held = 0;  // blocks that the magazines hold
+
+    void add(const FrontCounts& counts, const Top& top) {
+        hits += counts.hits.load(std::memory_order_relaxed);
+        misses += counts.misses.load(std::memory_order_relaxed);
+        frees += counts.frees.load(std::memory_order_relaxed);
+        held += top.load(std::memory_order_relaxed);
+    }
+};
+
+// One line, in the record's words. Nobody refills these fronts but free.
+void print_line(const char* front, const char* row, unsigned number, const Totals& totals,
+                bool with_held) {
+    const std::uint64_t calls = totals.hits + totals.misses;
+    const std::uint64_t per_mille = calls != 0 ? totals.hits * 1000 / calls : 0;
+    os::Message line;
+    line << front << ": [" << row << number << "] alloc_calls=" << calls
+         << " mag_hits=" << totals.hits << " (" << per_mille / 10 << '.' << per_mille % 10
+         << "%) refill=0 free_calls=" << totals.frees;
+    if (with_held) line << " held=" << totals.held;
+}
+
+template <typename Visit>
+void for_each_layers(Visit visit) {
+    for (const middle::HeapNode* node = middle::orphan_heaps::newest(); node != nullptr;
+         node = node->older) {
+        visit(*static_cast<const Layers*>(static_cast<const ThreadHeap*>(node)->outer()));
+    }
+}
+
+}  // namespace
+
+// [statistics]
+void Layers::print_statistics() {
+    const os::Options& options = os::options();
+    for (unsigned m = 0; m < 2 && options.tiny_ultra_hot_stats != 0; m++) {
+        Totals totals;
+        for_each_layers([&](const Layers& layers) {
+            totals.add(layers.ultra_hot.counts[m], layers.ultra_hot.tops[m]);
+        });
+        print_line("ultra_hot", "C", UltraHot::first_class + m, totals, false);
+    }
+    const bool debug = options.tiny_heap_v2_debug != 0;
+    if (debug) {
+        os::Message() << "heap_v2: " << (options.tiny_heap_v2 != 0 ? "on" : "off") << ", mode "
+                      << options.tiny_heap_v2_leftover_mode << ", class mask "
+                      << options.tiny_heap_v2_class_mask << ", " << HeapV2::capacity
+                      << " slots a class, heaps " << middle::orphan_heaps::count();
+    }
+    for (unsigned k = 0; k < HeapV2::class_count && (debug || options.tiny_heap_v2_stats != 0);
+         k++) {
+        Totals totals;
+        for_each_layers([&](const Layers& layers) {
+            totals.add(layers.heap_v2.counts[k], layers.heap_v2.magazines[k].top);
+        });
+        print_line("heap_v2", "C", k, totals, debug);
+    }
+}
+// [/statistics]
 
 }  // namespace hakmem::front

@@ -11,8 +11,10 @@
  * once it misses. The sum of what they hold is what one magazine of that capacity would hold, which
  * is why Phase 16 has one.
  *
- * Which fronts take part is the options' business. In *leftover* mode heap_v2 is asked by free
- * after small_mag instead of before it.
+ * Which fronts take part is decided by the options, and by the tuner where it is on. In *leftover*
+ * mode heap_v2 is asked by free after small_mag instead of before it. What was decided is read from
+ * the heap itself: a heap whose fronts are all zero asks none of them, and its first refill, or the
+ * first one after they were emptied, decides anew.
  *
  * Blocks are taken as they come: a block that another thread allocated stays in the freeing
  * thread's fronts until it is drained, and goes to its owner then.
@@ -23,7 +25,7 @@
  * @owns      the fronts' state, which lies behind the record of a heap
  * @calls     back/page_map back/slab base/attributes base/size_class base/tiny_class front/bump
  *            front/heap_v2 front/small_mag front/thread_heap front/tls_sll front/ultra_hot
- *            middle/misuse os/environment
+ *            middle/misuse middle/orphan_heaps middle/tuner os/environment os/raw_log
  * @threads   the heap's thread alone; reports read along
  * @invariant I1 each front keeps its own invariants
  * @failure   allocate: null without memory. An overwritten link is named, and ends the process
@@ -43,7 +45,7 @@
 #include "front/thread_heap.hpp"
 #include "front/tls_sll.hpp"
 #include "front/ultra_hot.hpp"
-#include "os/environment.hpp"
+#include "middle/tuner.hpp"
 
 namespace hakmem::front {
 
@@ -63,9 +65,21 @@ struct Layers {
         TlsSll tls_sll;  ///< Those for which it had no room.
     };
 
-    UltraHot ultra_hot;                       ///< For two classes.
-    HeapV2 heap_v2;                           ///< For four classes.
-    Older older[base::recorded_class_count];  ///< By class.
+    /** Which fronts are asked. */
+    struct Asked {
+        bool any;                      ///< Whether there is anything in front of the slabs.
+        std::uint8_t ultra_hot;        ///< Bit m: its magazine m.
+        std::uint8_t heap_v2;          ///< Bit k: Ck.
+        bool leftover;                 ///< Whether heap_v2 comes after small_mag.
+        std::uint64_t drain_interval;  ///< Frees between drains of a list.
+    };
+
+    UltraHot ultra_hot;                                      ///< For two classes.
+    HeapV2 heap_v2;                                          ///< For four classes.
+    Older older[base::recorded_class_count];                 ///< By class.
+    Asked asked;                                             ///< Decided by the last refill.
+    middle::FrontTuner ultra_hot_tuners[2];                  ///< By magazine.
+    middle::FrontTuner heap_v2_tuners[HeapV2::class_count];  ///< By class.
 
     /**
      * @param heap A heap.
@@ -81,17 +95,17 @@ struct Layers {
      * @return The block, or null when every front is empty.
      */
     HAK_FAST TinyBlock allocate(std::size_t bytes, bool with_ultra_hot) {
-        const os::Options& options = os::options();
-        if (with_ultra_hot && bytes <= UltraHot::request_bytes_max && options.tiny_ultra_hot != 0) {
-            if (void* const block = ultra_hot.pop(bytes); HAK_LIKELY(block != nullptr)) {
-                return {block, UltraHot::first_class + UltraHot::magazine_of_request(bytes)};
-            }
+        const unsigned m = UltraHot::magazine_of_request(bytes);
+        if (with_ultra_hot && bytes <= UltraHot::request_bytes_max && (asked.ultra_hot >> m & 1)) {
+            void* const block = ultra_hot.pop(bytes);
+            if (HAK_LIKELY(block != nullptr)) return {block, UltraHot::first_class + m};
+            learn_from_miss(ultra_hot.counts[m], ultra_hot_tuners[m]);
         }
         const unsigned k = base::recorded_class_of(bytes);
-        if (options.tiny_heap_v2 != 0 && HeapV2::takes(k, options.tiny_heap_v2_class_mask)) {
-            if (void* const block = heap_v2.allocate(k); HAK_LIKELY(block != nullptr)) {
-                return {block, k};
-            }
+        if (HeapV2::takes(k, asked.heap_v2)) {
+            void* const block = heap_v2.allocate(k);
+            if (HAK_LIKELY(block != nullptr)) return {block, k};
+            learn_from_miss(heap_v2.counts[k], heap_v2_tuners[k]);
         }
         if (void* const block = older[k].bump.take(base::stride_of(k))) return {block, k};
         if (void* const block = older[k].small_mag.pop()) return {block, k};
@@ -106,20 +120,21 @@ struct Layers {
      * @param with_ultra_hot Whether the phase has UltraHot.
      */
     HAK_FAST void release(ThreadHeap& heap, unsigned tiny_class, void* block, bool with_ultra_hot) {
-        const os::Options& options = os::options();
-        if (with_ultra_hot && UltraHot::takes(tiny_class) && options.tiny_ultra_hot != 0 &&
+        const unsigned m = tiny_class - UltraHot::first_class;
+        if (with_ultra_hot && UltraHot::takes(tiny_class) && (asked.ultra_hot >> m & 1) &&
             ultra_hot.push(tiny_class, block)) {
             return;
         }
-        const bool v2 =
-            options.tiny_heap_v2 != 0 && HeapV2::takes(tiny_class, options.tiny_heap_v2_class_mask);
-        const bool stealing = options.tiny_heap_v2_leftover_mode == 0;
-        if (v2 && stealing && heap_v2.release(tiny_class, block)) return;
+        const bool v2 = HeapV2::takes(tiny_class, asked.heap_v2);
+        if (v2 && !asked.leftover && heap_v2.release(tiny_class, block)) return;
         if (older[tiny_class].small_mag.push(block)) return;
-        if (v2 && !stealing && heap_v2.release(tiny_class, block)) return;
+        if (v2 && asked.leftover && heap_v2.release(tiny_class, block)) return;
         release_to_list(heap, tiny_class, block);
     }
     // [/chain]
+
+    /** Decides which fronts are asked, by the options and what was learnt. */
+    void decide();
 
     /**
      * Allocates a block of a class from the slabs, and takes some more into the fronts.
@@ -138,7 +153,7 @@ struct Layers {
     void drain(ThreadHeap& heap, unsigned tiny_class);
 
     /**
-     * Gives all blocks back to the slabs.
+     * Gives all blocks back to the slabs. No front is asked from then on until a refill decides.
      * @param heap The heap whose fronts they are.
      */
     void empty_out(ThreadHeap& heap);
@@ -153,7 +168,15 @@ struct Layers {
     /** @return The name of the first invariant that does not hold, or null. */
     const char* validate() const;
 
+    /** Prints the counts of all heaps that the options ask for, as the record has them. */
+    static void print_statistics();
+
 private:
+    HAK_FAST void learn_from_miss(const FrontCounts& counts, middle::FrontTuner& tuner) {
+        const std::uint64_t misses = counts.misses.load(std::memory_order_relaxed);
+        if (HAK_UNLIKELY(middle::FrontTuner::ends_window(misses))) learn(counts, tuner);
+    }
+    void learn(const FrontCounts& counts, middle::FrontTuner& tuner);
     void* allocate_from_list(unsigned tiny_class);
     void release_to_list(ThreadHeap& heap, unsigned tiny_class, void* block);
 };

@@ -79,6 +79,25 @@ void visit_each(const std::atomic<void*>* slots, const Top& top, Visit visit) {
 }
 // [/read along]
 
+// [counts]
+/** What a front counts. Its thread writes; reports read along. */
+struct FrontCounts {
+    std::atomic<std::uint64_t> hits;    ///< Requests that it served.
+    std::atomic<std::uint64_t> misses;  ///< Requests that it did not.
+    std::atomic<std::uint64_t> frees;   ///< Blocks that it took.
+
+    /** @return Requests that looked into it. */
+    std::uint64_t asked() const {
+        return hits.load(std::memory_order_relaxed) + misses.load(std::memory_order_relaxed);
+    }
+};
+
+/** Adds one to a count of the calling thread's. */
+HAK_FAST void count_one(std::atomic<std::uint64_t>& count) {
+    count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+// [/counts]
+
 /** A stack of at most `capacity` blocks. All zero is an empty one. */
 template <std::uint32_t capacity>
 struct SmallMag {

@@ -39,8 +39,6 @@ constinit HeapFront empty_heap = make_empty_heap(std::make_index_sequence<base::
 // Whether the thread's heap has been handed on.
 constinit thread_local bool detached = false;
 
-constexpr unsigned refills_before_growth = 4;
-constexpr unsigned flushes_before_emptying = 4;
 constexpr unsigned tight_ticks_before_emptying = 32;
 
 // Capacities at the start: 31 of the smallest blocks, one of the largest.
@@ -94,7 +92,7 @@ constinit thread_local HeapFront* current_heap = &empty_heap;
 
 // Weak, so that the library of a recorded phase can define its own.
 [[gnu::weak]] extern const OuterFront outer_front;
-constinit const OuterFront outer_front{0, nullptr, nullptr};
+constinit const OuterFront outer_front{0, nullptr, nullptr, nullptr};
 
 const middle::HeapOperations ThreadHeap::heap_operations = {
     for_each_cached,
@@ -186,6 +184,7 @@ void ThreadHeap::shrink(base::ClassId id) {
 }
 
 void ThreadHeap::apply_options() {
+    if (outer_front.bytes != 0) outer_front.empty_out(*this);
     os::LockGuard guard(lock);
     for (unsigned c = 1; c < base::class_count; c++) {
         shrink(base::ClassId{static_cast<std::uint8_t>(c)});
@@ -309,12 +308,7 @@ unsigned ThreadHeap::take_blocks(base::ClassId id, unsigned wanted, Slot* blocks
 // Fills half of the magazine, or takes one block past a magazine of capacity zero.
 bool ThreadHeap::refill(base::ClassId id, Growth growth) {
     ClassState& s = state(id);
-    s.active = true;
-    s.refills++;
-    const bool swings = s.flush_streak > 0;
-    const bool streams = s.refills % refills_before_growth == 0;
-    if (swings || streams) grow(id);
-    s.flush_streak = 0;
+    if (s.tuner.refilled()) grow(id);
     const unsigned wanted = (capacity(id) + 1) / 2;
     const unsigned taken = take_blocks(id, wanted, s.base + 1, growth);
     magazine(id).top.store(s.base + taken, std::memory_order_relaxed);
@@ -384,12 +378,10 @@ void ThreadHeap::release(base::ClassId id, void* block) {
     if (capacity(id) == 0) {
         put_block(id, block);
     } else {
-        s.active = true;
-        s.flushes++;
-        if (s.flush_streak++ == 0) grow(id);
+        const middle::MagazineTuner::Flush decided = s.tuner.flushed();
+        if (decided.grow) grow(id);
         if (!m.push(block)) {
-            const bool empties = s.flush_streak > flushes_before_emptying;
-            flush(id, empties ? capacity(id) : (capacity(id) + 1) / 2);
+            flush(id, decided.empty ? capacity(id) : (capacity(id) + 1) / 2);
             m.push(block);
         }
     }
@@ -462,11 +454,10 @@ bool ThreadHeap::tick() {
         collect();
         for (unsigned c = 1; c < base::class_count; c++) {
             const base::ClassId id{static_cast<std::uint8_t>(c)};
-            if (!state(id).active) {
+            if (state(id).tuner.idle()) {
                 shrink(id);
                 release_empty_slabs(id);
             }
-            state(id).active = false;
         }
         pending_.flush();
     }
@@ -501,7 +492,7 @@ void ThreadHeap::discard_cached() {
 ClassStatistics ThreadHeap::statistics(base::ClassId id) {
     os::LockGuard guard(lock);
     const ClassState& s = state(id);
-    return {s.refills, s.flushes, capacity(id), magazine(id).count(s.base)};
+    return {s.tuner.refills, s.tuner.flushes, capacity(id), magazine(id).count(s.base)};
 }
 
 void ThreadHeap::for_each_cached(const middle::HeapNode& node, middle::CachedVisitor visitor,
@@ -587,10 +578,6 @@ void renew_notices() {
 }
 
 }  // namespace
-
-ThreadHeap* own_heap() {
-    return current_heap == &empty_heap ? nullptr : static_cast<ThreadHeap*>(current_heap);
-}
 
 HeapLease::HeapLease() : heap_(own_heap()) {
     if (HAK_LIKELY(heap_ != nullptr)) return;

@@ -18,17 +18,9 @@
  * then attaches a real heap. So the fast path never asks whether there is a heap. A thread past its
  * end goes back to the empty heap, and each late call borrows a parked heap for just that call.
  *
- * **Capacity learns.** Magazines start small. When refills and flushes alternate, the program's
- * working set swings by more than the magazine holds, and it doubles, up to the limits of the
- * options for a class and for the heap. So it does at every fourth refill, whatever lies between:
- * a program that only allocates never flushes, and should not refill for ever by the handful. A
- * class that neither refilled nor flushed for a whole decay interval is idle: its blocks go back to
- * their slabs and its capacity back to the start.
- *
- * **A magazine keeps what will be wanted again.** A flush gives the oldest half back. When flush
- * follows flush the program is tearing something down, and what is kept would only hold pages of
- * slabs that are empty otherwise; the thread may then sleep for long, and nobody else can empty its
- * magazines. So after some flushes in a row they give everything back.
+ * **Capacity learns.** Magazines start small. When one shall double, give more back than its older
+ * half, or go back to where it started, is the tuner's decision (middle/tuner), which this box
+ * carries out within the limits of the options for a class and for the heap.
  *
  * **Where address space is tight,** superslabs that nobody needs are unmapped, and what a magazine
  * keeps may be all that holds one. So a heap empties its magazines there now and then, while half
@@ -46,8 +38,8 @@
  * @owns      its magazines, its pending remote frees, the free bits of its slabs
  * @calls     back/meta_arena back/page_map back/purge back/shared_pool back/slab base/attributes
  *            base/size_class base/units front/magazine gate/page_gate middle/misuse
- *            middle/orphan_heaps middle/remote_bits os/clock os/environment os/futex_lock
- *            os/thread_exit os/virtual_memory
+ *            middle/orphan_heaps middle/remote_bits middle/tuner os/clock os/environment
+ *            os/futex_lock os/thread_exit os/virtual_memory
  * @threads   magazines: the heap's thread. Slow paths: under the heap's lock, by its thread or, for
  *            scavenging, trimming and fork, by others, who leave the magazines alone
  * @invariant I1 a slab is listed exactly when it has a free block
@@ -70,6 +62,7 @@
 #include "gate/page_gate.hpp"
 #include "middle/orphan_heaps.hpp"
 #include "middle/remote_bits.hpp"
+#include "middle/tuner.hpp"
 
 namespace hakmem::front {
 
@@ -123,10 +116,13 @@ class ThreadHeap;
  * zero. Production keeps nothing; the composition of a recorded phase defines another one.
  */
 struct OuterFront {
-    std::size_t bytes;                    ///< Size of the state; 0 for none.
-    void (*empty_out)(ThreadHeap& heap);  ///< Gives its blocks back. Called by the heap's thread.
+    std::size_t bytes;  ///< Size of the state; 0 for none.
+    void (*empty_out)(
+        ThreadHeap& heap);  ///< Gives its blocks back; it reads the options anew then. Called by
+                            ///< the heap's thread.
     void (*for_each_cached)(const ThreadHeap& heap, middle::CachedVisitor visitor,
                             void* context);  ///< Visits its blocks. Any thread may call.
+    void (*print_statistics)();              ///< At exit: prints what the options ask for.
 };
 /** What this library has. */
 extern const OuterFront outer_front;
@@ -213,12 +209,9 @@ private:
         Slot* first;  // const: slot 0 of the small array that every class starts with
         Slot* wide;   // const: slot 0 of the array that holds the largest capacity
         std::uint32_t wide_capacity;  // const: capacity of the wide array
-        std::uint32_t flush_streak;   // flushes since the last refill
-        bool active;                  // whether there was a slow path since the last tick
         back::Slab* head;             // slabs with free blocks; the first serves refills
         back::Slab* tail;
-        std::uint64_t refills;  // under the lock
-        std::uint64_t flushes;  // under the lock
+        middle::MagazineTuner tuner;  // under the lock
     };
 
     explicit ThreadHeap(Slot* slots);
@@ -282,7 +275,10 @@ private:
 };
 
 /** @return The calling thread's own heap, or null while it has none. */
-ThreadHeap* own_heap();
+inline ThreadHeap* own_heap() {
+    HeapFront* const heap = current_heap;
+    return heap->tag_bits == gate::nobodys_tag_bits ? nullptr : static_cast<ThreadHeap*>(heap);
+}
 
 /** Hands the calling thread's heap on. Its later calls borrow one. */
 void detach_thread();

@@ -45,11 +45,7 @@ struct alignas(base::cache_line_bytes) UltraHot {
     static constexpr unsigned last_class = 3;             ///< C3, whose blocks c2 holds.
 
     /** What one magazine saw. */
-    struct Counts {
-        std::atomic<std::uint32_t> allocs;  ///< Requests that looked into it.
-        std::atomic<std::uint32_t> hits;    ///< Those that it served.
-        std::atomic<std::uint32_t> frees;   ///< Blocks that it took.
-    };
+    using Counts = FrontCounts;
 
     std::atomic<void*> slots[2][capacity];        ///< c1 and c2: one line.
     alignas(base::cache_line_bytes) Top tops[2];  ///< How much of each is in use.
@@ -63,8 +59,7 @@ struct alignas(base::cache_line_bytes) UltraHot {
     HAK_FAST void* pop(std::size_t bytes) {
         const unsigned m = magazine_of_request(bytes);
         void* const block = pop_from(slots[m], tops[m]);
-        add(counts[m].allocs, 1);
-        if (HAK_LIKELY(block != nullptr)) add(counts[m].hits, 1);
+        count_one(HAK_LIKELY(block != nullptr) ? counts[m].hits : counts[m].misses);
         return block;
     }
 
@@ -76,10 +71,16 @@ struct alignas(base::cache_line_bytes) UltraHot {
     HAK_FAST bool push(unsigned tiny_class, void* block) {
         const unsigned m = tiny_class - first_class;
         if (!push_to(slots[m], tops[m], capacity, block)) return false;
-        add(counts[m].frees, 1);
+        count_one(counts[m].frees);
         return true;
     }
     // [/pop and push]
+
+    /** @return Any block that it holds, or null; nothing is counted. */
+    void* take_any() {
+        void* const block = pop_from(slots[0], tops[0]);
+        return block != nullptr ? block : pop_from(slots[1], tops[1]);
+    }
 
     // [which]
     /**
@@ -112,11 +113,6 @@ struct alignas(base::cache_line_bytes) UltraHot {
             if (top.load(std::memory_order_relaxed) > capacity) return "ultra_hot I1";
         }
         return nullptr;
-    }
-
-private:
-    static void add(std::atomic<std::uint32_t>& count, std::uint32_t more) {
-        count.store(count.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
     }
 };
 

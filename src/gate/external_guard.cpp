@@ -18,6 +18,11 @@ namespace hakmem::gate::external_guard {
 namespace {
 
 constinit std::atomic<bool> said{false};
+constinit std::atomic<std::uint64_t> calls{0};
+constinit std::atomic<std::uint64_t> probes{0};
+constinit std::atomic<std::uint64_t> handed{0};
+
+void count(std::atomic<std::uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
 
 bool may_be_a_block(const void* pointer) {
     const auto address = reinterpret_cast<std::uintptr_t>(pointer);
@@ -28,22 +33,33 @@ bool may_be_a_block(const void* pointer) {
 // A large block that was freed may have been unmapped since, and nothing knows of it any more. The
 // C library would read in front of it.
 bool is_mapped(const void* pointer) {
+    count(probes);
     const auto page = reinterpret_cast<std::uintptr_t>(pointer) / base::page_bytes;
     unsigned char resident = 0;
     return os::residency(reinterpret_cast<const void*>(page * base::page_bytes), base::page_bytes,
                          &resident);
 }
 
+// A phase that has the option asks only on demand; every other one always does.
+bool asks_the_kernel() {
+    return os::options().external_guard_mincore != 0 ||
+           os::find_option("external_guard_mincore") == nullptr;
+}
+
 // [policy]
 // Whether the C library should see the pointer. Ends the process if nobody may.
 HAK_SLOW bool goes_to_libc(const void* pointer) {
+    count(calls);
     const auto policy = static_cast<os::ForeignPolicy>(os::options().foreign);
     if (policy == os::ForeignPolicy::ignore) return false;
     if (policy == os::ForeignPolicy::abort || !may_be_a_block(pointer)) {
         hak_abort_foreign_free(pointer);
     }
-    if (!is_mapped(pointer)) hak_abort_invalid_free(pointer, 0);
-    if (!said.exchange(true, std::memory_order_relaxed)) {
+    if (asks_the_kernel() && !is_mapped(pointer)) hak_abort_invalid_free(pointer, 0);
+    count(handed);
+    if (os::options().external_guard_log != 0) {
+        os::Message() << "foreign pointer " << pointer << " handed to the C library";
+    } else if (!said.exchange(true, std::memory_order_relaxed)) {
         os::Message() << "foreign pointer " << pointer
                       << " handed to the C library, as all later ones will be; "
                          "see docs: misuse#foreign-free";
@@ -74,6 +90,17 @@ std::size_t usable_bytes(const void* pointer) {
         hak_abort_foreign_free(pointer);
     }
     return bytes;
+}
+
+Counts counts() {
+    return {calls.load(std::memory_order_relaxed), probes.load(std::memory_order_relaxed),
+            handed.load(std::memory_order_relaxed)};
+}
+
+void print_statistics() {
+    const Counts seen = counts();
+    os::Message() << "external_guard: calls=" << seen.calls << " mincore=" << seen.probes
+                  << " handed_to_libc=" << seen.handed;
 }
 
 }  // namespace hakmem::gate::external_guard

@@ -10,8 +10,14 @@
  * A value that no malloc can have returned (misaligned, below the first unit, above user space) is
  * not handed on: the C library would only crash without a name. Nor is one that points to no memory
  * at all, such as a large block that was freed and unmapped. They are reported as what they are.
+ * For the latter the kernel is asked, by mincore. Phase 15 leaves that to an option, which is off by
+ * default as in the record; there such a pointer crashes in the C library.
  *
- * @owns      whether it has been said
+ * No way leads back: what the C library is handed goes to its own functions (os/real_libc), not to
+ * the `free` that the program calls. In a program whose blocks all come from here the guard is
+ * never called; its counts (HAKMEM_EXTERNAL_GUARD_STATS) tell of blocks that leak past the gate.
+ *
+ * @owns      whether it has been said; the counts
  * @calls     back/page_map base/attributes base/units middle/misuse os/environment os/raw_log
  *            os/real_libc os/virtual_memory
  * @threads   any
@@ -23,6 +29,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace hakmem::gate::external_guard {
 
@@ -46,5 +53,18 @@ void* reallocate(void* pointer, std::size_t bytes);
  * @return What the C library says; 0 if it was not asked.
  */
 std::size_t usable_bytes(const void* pointer);
+
+/** What came to the guard since the process began. */
+struct Counts {
+    std::uint64_t calls;   ///< Foreign pointers, whatever was to be done with them.
+    std::uint64_t probes;  ///< Times that the kernel was asked.
+    std::uint64_t handed;  ///< Pointers that the C library got.
+};
+
+/** @return The counts. */
+Counts counts();
+
+/** Prints the counts. */
+void print_statistics();
 
 }  // namespace hakmem::gate::external_guard

@@ -10,6 +10,7 @@
 #include "base/units.hpp"
 #include "gate/alloc_header.hpp"
 #include "middle/misuse.hpp"
+#include "os/environment.hpp"
 
 namespace hakmem::phases::recorded {
 
@@ -190,13 +191,15 @@ constinit const OuterFront outer_front{
     [](const ThreadHeap& heap, middle::CachedVisitor visitor, void* context) {
         static_cast<const Layers*>(heap.outer())->for_each_cached(visitor, context);
     },
+    Layers::print_statistics,
 };
 
 }  // namespace hakmem::front
 
-// Each library compiles this file for itself; the tests of what all have in common do not say which.
+// Each library compiles this file for itself. The tests of what all have in common do not say which,
+// and get the phase that has every option.
 #ifndef HAKMEM_PHASE
-#define HAKMEM_PHASE 140
+#define HAKMEM_PHASE 150
 #endif
 
 namespace hakmem::os {
@@ -205,10 +208,10 @@ namespace hakmem::os {
 constinit const char phase_name[] = "13-B";
 #elif HAKMEM_PHASE == 143
 constinit const char phase_name[] = "14-C";
-#elif HAKMEM_PHASE == 150
-constinit const char phase_name[] = "15";
-#else
+#elif HAKMEM_PHASE == 140
 constinit const char phase_name[] = "14";
+#else
+constinit const char phase_name[] = "15";
 #endif
 
 }  // namespace hakmem::os

@@ -136,7 +136,6 @@ struct Recorded {
     HAK_FAST static void* allocate_hit(std::size_t bytes) {
         front::ThreadHeap* const heap = front::own_heap();
         if (HAK_UNLIKELY(bytes > base::recorded_tiny_bytes_max || heap == nullptr)) return nullptr;
-        if (HAK_UNLIKELY(os::options().hardened != 0)) return nullptr;
         const front::TinyBlock tiny =
             front::Layers::of(*heap).allocate(bytes, Traits::with_ultra_hot);
         if (HAK_LIKELY(tiny.block != nullptr)) gate::stamp_tiny(tiny.block, tiny.tiny_class);
@@ -161,7 +160,7 @@ struct Recorded {
             return;
         }
         front::ThreadHeap* const heap = front::own_heap();
-        if (HAK_UNLIKELY(heap == nullptr || os::options().hardened != 0)) {
+        if (HAK_UNLIKELY(heap == nullptr || !front::Layers::of(*heap).asked.any)) {
             recorded::release_unfronted(block);
             return;
         }

@@ -46,7 +46,7 @@ TEST(HeapV2, EachClassHasSixteenPlacesOfItsOwn) {
     for (unsigned k = 0; k < HeapV2::class_count; k++) {
         for (unsigned i = 16; i-- > 0;) EXPECT_EQ(heap.allocate(k), block(100 * k + i + 1));
         EXPECT_EQ(heap.allocate(k), nullptr);
-        EXPECT_EQ(heap.counts[k].allocs, 17u);
+        EXPECT_EQ(heap.counts[k].asked(), 17u);
         EXPECT_EQ(heap.counts[k].hits, 16u);
     }
 }
@@ -64,7 +64,7 @@ TEST(HeapV2, TheMaskSaysWhichOfTheFourClassesTakePart) {
 TEST(HeapV2, WithoutASupplyFromFreeEveryCallCountsAndNoneHits) {
     HeapV2 heap{};
     for (unsigned i = 0; i < 1000; i++) EXPECT_EQ(heap.allocate(2), nullptr);
-    EXPECT_EQ(heap.counts[2].allocs, 1000u);
+    EXPECT_EQ(heap.counts[2].asked(), 1000u);
     EXPECT_EQ(heap.counts[2].hits, 0u);
 }
 
@@ -72,7 +72,7 @@ TEST(HeapV2, SuppliedFromFreeEveryCallHits) {
     HeapV2 heap{};
     heap.release(2, block(1));
     for (unsigned i = 0; i < 1000; i++) heap.release(2, heap.allocate(2));
-    EXPECT_EQ(heap.counts[2].hits, heap.counts[2].allocs);
+    EXPECT_EQ(heap.counts[2].hits, heap.counts[2].asked());
 }
 
 // ---- leftover against stealing ------------------------------------------------------------------

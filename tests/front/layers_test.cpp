@@ -12,6 +12,7 @@
 #include "back/slab.hpp"
 #include "middle/ledger.hpp"
 #include "middle/orphan_heaps.hpp"
+#include "tests/os/captured_messages.hpp"
 #include "tests/os/changed_option.hpp"
 
 namespace {
@@ -48,6 +49,7 @@ class Own {
 public:
     Own() : saved_(front::current_heap), heap_(*ThreadHeap::make()) {
         front::current_heap = &heap_;
+        layers().decide();
     }
     ~Own() {
         EXPECT_EQ(layers().validate(), nullptr);
@@ -98,8 +100,9 @@ public:
     unsigned slabs() {
         unsigned count = 0;
         for (std::uint32_t i = 0; i < back::shared_pool::superslab_count(); i++) {
-            for (const back::Slab& slab : back::shared_pool::superslab_at(i).slabs) {
-                count += slab.owner == static_cast<const back::SlabOwner*>(&heap_) ? 1 : 0;
+            const back::Slab* const slabs = back::shared_pool::superslab_at(i).slabs;
+            for (unsigned unit = 0; unit < base::superslab_units; unit++) {
+                if (slabs[unit].owner == static_cast<const back::SlabOwner*>(&heap_)) count++;
             }
         }
         return count;
@@ -207,10 +210,66 @@ TEST(Layers, AFrontThatAnOptionSwitchesOffIsNotAsked) {
         EXPECT_EQ(held_by(layers.older[c2].small_mag), part(blocks, 0, mag_room));
         EXPECT_EQ(held_by(layers.older[c2].tls_sll.fast), part(blocks, mag_room, 1));
         EXPECT_EQ(layers.allocate(of_c2, true).block, blocks[mag_room - 1]);
-        EXPECT_EQ(layers.ultra_hot.counts[0].allocs, 0u);
-        EXPECT_EQ(layers.heap_v2.counts[c2].allocs, 0u);
+        EXPECT_EQ(layers.ultra_hot.counts[0].asked(), 0u);
+        EXPECT_EQ(layers.heap_v2.counts[c2].asked(), 0u);
         own.give_back(part(blocks, mag_room - 1, 1));
     }
+}
+
+// A heap whose fronts are all zero, or were emptied, asks none until a refill.
+TEST(Layers, NoFrontIsAskedBeforeTheFirstRefillOrAfterAllWereEmptied) {
+    Own own;
+    Layers& layers = own.layers();
+    layers.empty_out(own.heap());
+    EXPECT_FALSE(layers.asked.any);
+    const std::vector<void*> blocks = own.take(c2, 1);
+    own.release(c2, blocks, true);
+    EXPECT_EQ(held_by(layers.older[c2].small_mag), blocks);
+    own.heap().give_back(layers.refill(own.heap(), 1, Growth::allowed));
+    EXPECT_TRUE(layers.asked.any);
+    EXPECT_EQ(layers.asked.ultra_hot, 3u);
+    EXPECT_EQ(layers.asked.heap_v2, Options{}.tiny_heap_v2_class_mask);
+    EXPECT_EQ(layers.asked.drain_interval, Options{}.tiny_sll_drain_interval);
+}
+
+// ---- what is learnt -----------------------------------------------------------------------------
+
+constexpr unsigned window = middle::FrontTuner::window_misses;
+
+// 24 bytes look into UltraHot's second magazine, and their blocks come back to the first.
+TEST(Layers, AFrontThatMissesRestsWhenTheTunerIsOn) {
+    for (const bool on : {true, false}) {
+        const ChangedOption tuner(&Options::tiny_tuner, on ? 1 : 0);
+        Own own;
+        Layers& layers = own.layers();
+        for (unsigned i = 0; i < window; i++) {
+            EXPECT_EQ(layers.asked.ultra_hot & 2, 2) << i;
+            own.allocate(24, 1, true);
+        }
+        EXPECT_EQ((layers.asked.ultra_hot & 2) == 0, on);
+        EXPECT_EQ(layers.asked.ultra_hot & 1, 1);
+        const std::uint64_t misses = layers.ultra_hot.counts[1].misses;
+        own.allocate(24, 10, true);
+        EXPECT_EQ(layers.ultra_hot.counts[1].misses - misses, on ? 0u : 10u);
+    }
+}
+
+TEST(Layers, AFrontThatRestsIsTriedAgainAfterSomeRefills) {
+    const ChangedOption tuner(&Options::tiny_tuner, 1);
+    Own own;
+    Layers& layers = own.layers();
+    own.allocate(24, window, true);
+    ASSERT_EQ(layers.asked.ultra_hot & 2, 0);
+    std::vector<void*> blocks;
+    for (unsigned i = 1; i <= middle::FrontTuner::refills_at_rest; i++) {
+        EXPECT_EQ(layers.asked.ultra_hot & 2, 0) << i;
+        blocks.push_back(layers.refill(own.heap(), c7, Growth::allowed));
+        while (void* const more = layers.older[c7].bump.take(base::stride_of(c7))) {
+            blocks.push_back(more);
+        }
+    }
+    EXPECT_EQ(layers.asked.ultra_hot & 2, 2);
+    own.give_back(blocks);
 }
 
 // ---- refill -------------------------------------------------------------------------------------
@@ -475,6 +534,45 @@ TEST(Layers, I1_AFrontWhoseInvariantDoesNotHoldIsNoticed) {
     layers.heap_v2.magazines[0].top = 17;
     EXPECT_STREQ(layers.validate(), "heap_v2 I1");
     layers.heap_v2.magazines[0].top = 0;
+}
+
+// ---- statistics ---------------------------------------------------------------------------------
+
+TEST(Layers, StatisticsArePrintedForThoseWhoAskInTheRecordsWords) {
+    Own own;
+    const std::vector<void*> blocks = own.take(c2, 2);
+    own.release(c2, blocks, false);
+    own.allocate(of_c2, 1, false);
+    const auto printed = [] {
+        const tests::CapturedMessages messages;
+        Layers::print_statistics();
+        return messages.text();
+    };
+    EXPECT_EQ(printed(), "");
+    {
+        const ChangedOption stats(&Options::tiny_heap_v2_stats, 1);
+        const std::string text = printed();
+        EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), front::HeapV2::class_count);
+        // Other heaps of this process count too.
+        EXPECT_NE(text.find("hakmem: heap_v2: [C2] alloc_calls="), std::string::npos) << text;
+        EXPECT_NE(text.find(" mag_hits="), std::string::npos);
+        EXPECT_EQ(text.find(" held="), std::string::npos);
+    }
+    {
+        const ChangedOption debug(&Options::tiny_heap_v2_debug, 1);
+        const std::string text = printed();
+        EXPECT_NE(text.find("hakmem: heap_v2: on, mode 0, class mask 14, 16 slots"),
+                  std::string::npos)
+            << text;
+        EXPECT_NE(text.find(" held="), std::string::npos);
+    }
+    {
+        const ChangedOption stats(&Options::tiny_ultra_hot_stats, 1);
+        const std::string text = printed();
+        EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2) << text;
+        EXPECT_NE(text.find("hakmem: ultra_hot: [C3] alloc_calls="), std::string::npos);
+    }
+    own.give_back(part(blocks, 1, 1));
 }
 
 }  // namespace

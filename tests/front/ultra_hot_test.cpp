@@ -69,7 +69,8 @@ public:
     }
 
     double hit_rate(unsigned magazine) const {
-        return static_cast<double>(hot.counts[magazine].hits) / hot.counts[magazine].allocs;
+        return static_cast<double>(hot.counts[magazine].hits) /
+               static_cast<double>(hot.counts[magazine].asked());
     }
 
     UltraHot hot{};
@@ -113,7 +114,7 @@ TEST(UltraHot, TheBlocksFillExactlyOneCacheLineAndTheStateTheNext) {
         }
         for (unsigned m = 0; m < 2; m++) {
             EXPECT_EQ(line_of(&hot.tops[m]), line + 1);
-            EXPECT_EQ(line_of(&hot.counts[m].allocs), line + 1);
+            EXPECT_EQ(line_of(&hot.counts[m].hits), line + 1);
             EXPECT_EQ(line_of(&hot.counts[m].frees), line + 1);
         }
     }
@@ -149,8 +150,8 @@ TEST(UltraHot, RequestsOf24BytesLookIntoC2AndTheirBlocksComeBackToC1) {
     constexpr unsigned iterations = 10'000;
     Heap heap;
     heap.run(iterations, 128, [](unsigned) { return 24u; });
-    EXPECT_EQ(heap.hot.counts[0].allocs, 0u);
-    EXPECT_EQ(heap.hot.counts[1].allocs, iterations);
+    EXPECT_EQ(heap.hot.counts[0].asked(), 0u);
+    EXPECT_EQ(heap.hot.counts[1].asked(), iterations);
     EXPECT_EQ(heap.hot.counts[1].hits, 0u);
     EXPECT_EQ(heap.hot.counts[1].frees, 0u);
     // The first magazine took what it has room for. Requests of 16 bytes may have it.
@@ -210,7 +211,7 @@ TEST(UltraHot, AnotherThreadMayReadAlong) {
         EXPECT_LE(held.size(), 2 * UltraHot::capacity);
         for (void* const b : held) EXPECT_TRUE(b >= block(1) && b <= block(100));
         // What has been counted stays counted.
-        const std::uint32_t hits = hot.counts[0].hits.load(std::memory_order_relaxed);
+        const std::uint64_t hits = hot.counts[0].hits.load(std::memory_order_relaxed);
         EXPECT_GE(hot.counts[0].hits.load(std::memory_order_relaxed), hits);
         EXPECT_EQ(hot.validate(), nullptr);
     };

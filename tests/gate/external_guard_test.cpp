@@ -93,6 +93,41 @@ TEST_F(ExternalGuardDeathTest, TheFirstForeignPointerIsMentionedAndOnlyTheFirst)
                 "will be; see docs: misuse#foreign-free\n$");
 }
 
+TEST_F(ExternalGuardDeathTest, WithTheLogEachPointerIsMentioned) {
+    EXPECT_EXIT(in_child([] {
+                    const tests::ChangedOption log(&Options::external_guard_log, 1);
+                    for (int i = 0; i < 2; i++) guard::release(foreign_block(100));
+                }),
+                ExitedWithCode(0),
+                "^hakmem: foreign pointer 0x[0-9a-f]* handed to the C library\n"
+                "hakmem: foreign pointer 0x[0-9a-f]* handed to the C library\n$");
+}
+
+// ---- what is counted ----------------------------------------------------------------------------
+
+TEST(ExternalGuard, EveryCallIsCountedWithWhatBecameOfIt) {
+    const tests::CapturedMessages messages;
+    const guard::Counts before = guard::counts();
+    void* const block = foreign_block(100);
+    guard::usable_bytes(block);
+    {
+        const Policy ignore(ForeignPolicy::ignore);
+        guard::release(block);
+    }
+    guard::release(block);
+    const guard::Counts after = guard::counts();
+    EXPECT_EQ(after.calls - before.calls, 3u);
+    EXPECT_EQ(after.handed - before.handed, 2u);
+    // Production asks the kernel each time; it has no option for that.
+    EXPECT_EQ(after.probes - before.probes, 2u);
+    guard::print_statistics();
+    char line[120];
+    std::snprintf(line, sizeof line,
+                  "hakmem: external_guard: calls=%zu mincore=%zu handed_to_libc=%zu\n",
+                  std::size_t{after.calls}, std::size_t{after.probes}, std::size_t{after.handed});
+    EXPECT_NE(messages.text().find(line), std::string::npos) << messages.text();
+}
+
 // ---- what no malloc can have returned -----------------------------------------------------------
 
 TEST(ExternalGuardPolicyDeathTest, ImpossiblePointersAreNamedAndNotHandedOn) {

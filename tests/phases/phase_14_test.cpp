@@ -41,7 +41,7 @@ TEST(Phase14, AllocHeaderThatIsNone) {
 // The record's erratum: the row of 24 bytes looks into the magazine of C3, and its blocks are of C2.
 TEST(Phase14, RequestsOf24BytesAreServedByTheFrontBehind) {
     front::Layers& layers = tests::emptied_layers<Phase14>();
-    const std::uint32_t hot = layers.ultra_hot.counts[1].hits;
+    const std::uint64_t hot = layers.ultra_hot.counts[1].hits;
     const std::uint64_t behind = layers.heap_v2.counts[2].hits;
     tests::run_fixed_size<Phase14>(10'000, 24, 128);
     EXPECT_EQ(layers.ultra_hot.counts[1].hits, hot);
@@ -51,19 +51,19 @@ TEST(Phase14, RequestsOf24BytesAreServedByTheFrontBehind) {
 TEST(Phase14, AFrontThatIsOffIsNotAsked) {
     const ChangedOption off(&os::Options::tiny_ultra_hot, 0);
     front::Layers& layers = tests::emptied_layers<Phase14>();
-    const std::uint32_t hot = layers.ultra_hot.counts[0].allocs;
-    const std::uint64_t behind = layers.heap_v2.counts[2].allocs;
+    const std::uint64_t hot = layers.ultra_hot.counts[0].asked();
+    const std::uint64_t behind = layers.heap_v2.counts[2].asked();
     tests::run_fixed_size<Phase14>(1000, 16, 128);
-    EXPECT_EQ(layers.ultra_hot.counts[0].allocs, hot);
-    EXPECT_EQ(layers.heap_v2.counts[2].allocs - behind, 1000u);
+    EXPECT_EQ(layers.ultra_hot.counts[0].asked(), hot);
+    EXPECT_EQ(layers.heap_v2.counts[2].asked() - behind, 1000u);
 }
 
 // Why it lost where sizes are spread: of the record's mix it is asked for a sixtieth.
 TEST(Phase14, OfRandomMixedItIsAskedForLessThanTwoPercent) {
     const UltraHot::Counts* const counts = tests::emptied_layers<Phase14>().ultra_hot.counts;
-    const std::uint32_t before = counts[0].allocs + counts[1].allocs;
+    const std::uint64_t before = counts[0].asked() + counts[1].asked();
     tests::run_random_mixed<Phase14>(100'000, 14);
-    const std::uint32_t asked = counts[0].allocs + counts[1].allocs - before;
+    const std::uint64_t asked = counts[0].asked() + counts[1].asked() - before;
     EXPECT_GT(asked, 600u);
     EXPECT_LT(asked, 1'000u);
 }

@@ -1,8 +1,12 @@
 #include "phases/phase_15.hpp"
 
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 
+#include "gate/external_guard.hpp"
 #include "tests/gate/page_after_nothing.hpp"
+#include "tests/os/captured_messages.hpp"
+#include "tests/os/changed_option.hpp"
 #include "tests/phases/record_regressions.hpp"
 
 namespace {
@@ -31,6 +35,30 @@ TEST_F(Phase15Pristine, NoProcessProbesWithMincore) {
                     CHILD_REQUIRE(gate::mincore_probes() == 0);
                 }),
                 testing::ExitedWithCode(0), "");
+}
+
+// The third of the record's open steps, with the record's variable and its default.
+TEST(Phase15, ExternalGuardAsksTheKernelOnlyWhenItIsTold) {
+    const tests::CapturedMessages messages;
+    const auto malloc_of_libc =
+        reinterpret_cast<void* (*)(std::size_t)>(dlsym(RTLD_NEXT, "malloc"));
+    for (const std::uint64_t on : {0u, 1u}) {
+        const tests::ChangedOption option(&os::Options::external_guard_mincore, on);
+        const gate::external_guard::Counts before = gate::external_guard::counts();
+        Phase15::deallocate(malloc_of_libc(100));
+        const gate::external_guard::Counts after = gate::external_guard::counts();
+        EXPECT_EQ(after.calls - before.calls, 1u);
+        EXPECT_EQ(after.probes - before.probes, on);
+        EXPECT_EQ(after.handed - before.handed, 1u);
+    }
+    EXPECT_EQ(os::Options{}.external_guard_mincore, 0u);
+}
+
+// A bench has no foreign pointers: more than ten of them would mean that a box leaks.
+TEST(Phase15, ExternalGuardIsNotCalledByABench) {
+    const gate::external_guard::Counts before = gate::external_guard::counts();
+    tests::run_random_mixed<Phase15>(100'000, 14);
+    EXPECT_EQ(gate::external_guard::counts().calls, before.calls);
 }
 
 // What the record lacked for C7 and MIDCAND.

@@ -143,6 +143,7 @@ protected:
     template <typename Body>
     static void hardened(Body body) {
         const ChangedOption option(&os::Options::hardened, 1);
+        if (front::own_heap() != nullptr) front::own_heap()->apply_options();
         std::thread(body).join();
     }
 };
@@ -163,6 +164,7 @@ TYPED_TEST_SUITE(RecordedPhase, Phases, PhaseName);
 TYPED_TEST(RecordedPhase, TheGoodSizeIsTheUsableSizeAndCanBeAskedForAgain) {
     // UltraHot may give a block of the next class.
     const ChangedOption off(&os::Options::tiny_ultra_hot, 0);
+    tests::emptied_layers<TypeParam>();
     std::vector<std::size_t> all(std::begin(sizes), std::end(sizes));
     for (std::size_t bytes = 0; bytes <= 1100; bytes++) all.push_back(bytes);
     for (const base::SizeClass& row : base::size_classes) {

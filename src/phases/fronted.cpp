@@ -1,0 +1,38 @@
+#include "phases/fronted.hpp"
+
+#include "os/environment.hpp"
+
+// Each library compiles this file for itself; the tests of what both have in common do not say which.
+#ifndef HAKMEM_PHASE
+#define HAKMEM_PHASE 161
+#endif
+
+namespace hakmem::front {
+
+namespace {
+
+#if HAKMEM_PHASE == 162
+using Front = phases::HeapV2InFront;
+#else
+using Front = phases::UltraHotInFront;
+#endif
+
+}  // namespace
+
+// What a heap of this library has in front of its magazines.
+constinit const OuterFront outer_front{
+    sizeof(Front),
+    [](ThreadHeap& heap) {
+        Front& own = phases::Fronted<Front>::front_of(heap);
+        while (void* const block = own.front.take_any()) heap.give_back(block);
+        own.open = os::options().hardened == 0;
+    },
+    [](const ThreadHeap& heap, middle::CachedVisitor visitor, void* context) {
+        static_cast<const Front*>(heap.outer())->front.for_each([=](void* block) {
+            visitor(block, context);
+        });
+    },
+    [] {},
+};
+
+}  // namespace hakmem::front

@@ -129,11 +129,17 @@ def parse(text: str) -> list[Option]:
     return options
 
 
+def spoken(phases: str) -> str:
+    """The phases of an option as a sentence names them."""
+    *first, last = phases.split()
+    return f"phases {', '.join(first)} and {last}" if first else f"phase {last}"
+
+
 def render(options: list[Option]) -> str:
     """The options as reStructuredText: one entry each, so that each can be linked to."""
     lines = []
     for option in options:
-        phases = "" if option.phases == "all" else f" Phase {option.phases} and later."
+        phases = "" if option.phases == "all" else f" In {spoken(option.phases)} alone."
         lines += [
             f".. envvar:: {option.variable}",
             "",

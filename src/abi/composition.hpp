@@ -8,7 +8,8 @@
  * HeapV2 in front of it, which are there to be measured.
  *
  * @owns      the name `Composition`
- * @calls     phases/fronted phases/phase_13b phases/phase_14 phases/phase_14c phases/phase_15 phases/phase_16
+ * @calls     phases/fronted phases/phase_13b phases/phase_14 phases/phase_14c phases/phase_15
+ *            phases/phase_16
  * @threads   not applicable: a type
  * @invariant none
  * @failure   none

@@ -10,8 +10,8 @@
  * A value that no malloc can have returned (misaligned, below the first unit, above user space) is
  * not handed on: the C library would only crash without a name. Nor is one that points to no memory
  * at all, such as a large block that was freed and unmapped. They are reported as what they are.
- * For the latter the kernel is asked, by mincore. Phase 15 leaves that to an option, which is off by
- * default as in the record; there such a pointer crashes in the C library.
+ * For the latter the kernel is asked, by mincore. Phase 15 leaves that to an option, which is off
+ * by default as in the record; there such a pointer crashes in the C library.
  *
  * No way leads back: what the C library is handed goes to its own functions (os/real_libc), not to
  * the `free` that the program calls. In a program whose blocks all come from here the guard is

@@ -4,8 +4,8 @@
  *
  * Some numbers of an allocator are right for one program and wrong for the next: how many blocks a
  * magazine may hold, whether a front is worth its question. This box watches what the slow paths
- * count, and decides. Those who ask it act: it touches no block, no slab and no lock, so each of its
- * decisions can be tested without a heap, and what hits pays nothing for being watched.
+ * count, and decides. Those who ask it act: it touches no block, no slab and no lock, so each of
+ * its decisions can be tested without a heap, and hits pay nothing for being watched.
  *
  *     refill, flush, tick ─▶ MagazineTuner ─▶ grow? empty? shrink?
  *     hits, misses        ─▶ FrontTuner    ─▶ ask this front, or let it rest?
@@ -27,7 +27,7 @@
  * that the program does something else. The record names this step and leaves it open.
  *
  * @owns      nothing; the counts stand in the heap
- * @calls     nothing
+ * @calls     —
  * @threads   who owns the counts: a magazine's under its heap's lock, a front's by its thread
  * @invariant none
  * @failure   none

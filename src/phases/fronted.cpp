@@ -2,7 +2,7 @@
 
 #include "os/environment.hpp"
 
-// Each library compiles this file for itself; the tests of what both have in common do not say which.
+// Each library compiles this file for itself; the tests do not say which, and get UltraHot.
 #ifndef HAKMEM_PHASE
 #define HAKMEM_PHASE 161
 #endif

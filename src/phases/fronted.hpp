@@ -9,16 +9,16 @@
  *     malloc   ultra_hot or heap_v2 ─▶ magazine ─▶ slabs
  *     free     page_gate ─▶ ultra_hot or heap_v2 ─▶ magazine ─▶ slabs
  *
- * The front gets blocks of Phase 16, which have no header: UltraHot those of 16 and 32 bytes, HeapV2
- * those of 16 to 64. So a request that a front is asked for has the class that it holds, and the
- * odd row of 24 bytes is gone.
+ * The front gets blocks of Phase 16, which have no header: UltraHot those of 16 and 32 bytes,
+ * HeapV2 those of 16 to 64. So a request that a front is asked for has the class that it holds, and
+ * the odd row of 24 bytes is gone.
  *
  * Who wins is the default, and that is Phase 16 alone; these compositions have libraries of their
  * own, which are built to be measured and not installed.
  *
  * @owns      the front's state, which lies behind the record of a heap
- * @calls     base/attributes base/size_class front/heap_v2 front/small_mag front/thread_heap
- *            front/ultra_hot gate/page_gate os/environment phases/phase_16
+ * @calls     base/attributes base/size_class front/heap_v2 front/thread_heap front/ultra_hot
+ *            gate/page_gate os/environment phases/phase_16
  * @threads   any; the front's state is its heap's thread's alone
  * @invariant none
  * @failure   as Phase 16
@@ -28,6 +28,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "base/attributes.hpp"
 #include "base/size_class.hpp"

@@ -2,8 +2,8 @@
  * @file phase_13b.hpp
  * @box phase_13b — TinyHeapV2, supplied from free
  *
- * TinyHeapV2 had been put in front of the older fronts and stayed empty. This phase fills it from the
- * free path, in two ways that the option `tiny_heap_v2_leftover_mode` chooses between:
+ * TinyHeapV2 had been put in front of the older fronts and stayed empty. This phase fills it from
+ * the free path, in two ways that the option `tiny_heap_v2_leftover_mode` chooses between:
  *
  *     malloc   heap_v2 ─▶ bump ─▶ small_mag ─▶ tls_sll ─▶ slabs
  *     free     heap_v2 ─▶ small_mag ─▶ tls_sll                     stealing

@@ -4,9 +4,9 @@
  *
  * The fronts of Phase 14, and a gate that reads one byte. The record has it unfinished: it crashed
  * on pointers at the start of a page, had no answer for C7, and was not safe without mincore. Here
- * its three open steps are done. Pointers that have no byte are found in the page map, as C7 and mid
- * blocks are; an AllocHeader is validated before it is believed; and foreign pointers go to the C
- * library through external_guard. No system call is made.
+ * its three open steps are done. Pointers that have no byte are found in the page map, as C7 and
+ * mid blocks are; an AllocHeader is validated before it is believed; and foreign pointers go to the
+ * C library through external_guard, which asks the kernel only if an option says so.
  *
  * @owns      the composition; no state
  * @calls     gate/front_gate_v2 phases/recorded

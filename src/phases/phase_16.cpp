@@ -81,12 +81,6 @@ void* persist(std::size_t bytes, Attempt attempt) {
 }
 // [/persist]
 
-// The start of a block and what is known of it. A pointer without one is misuse.
-struct Block {
-    back::Slab* slab;
-    std::size_t bytes;
-};
-
 // Whether a block is free in its slab. It may be in a magazine as well; hardened mode has none.
 bool is_free(const back::Slab& slab, back::BlockIndex index) {
     back::SlabOwner* const owner = slab.owner.load(std::memory_order_acquire);
@@ -95,6 +89,18 @@ bool is_free(const back::Slab& slab, back::BlockIndex index) {
     const std::uint64_t remote = slab.remote_bits(index.word()).load(std::memory_order_relaxed);
     return ((slab.free_bits[index.word()] | remote) & index.bit()) != 0;
 }
+
+// An own mapping may end within a unit whose rest is somebody else's.
+bool is_external(const void* pointer, base::ClassId id) {
+    if (id == base::ClassId::external) return true;
+    if (id != base::ClassId::large) return false;
+    const back::Slab& slab = *back::page_map::slab_of(pointer);
+    return pointer < slab.start || pointer >= slab.start + slab.block_bytes;
+}
+
+}  // namespace
+
+// ---- a block and what is known of it ------------------------------------------------------------
 
 Block block_at(const void* pointer, base::ClassId id) {
     back::Slab* const slab = back::page_map::slab_of(pointer);
@@ -113,13 +119,12 @@ Block block_at(const void* pointer, base::ClassId id) {
     return {slab, slab->block_bytes};
 }
 
-// Whether realloc leaves a smaller request where it is: the block is small, or not twice too large.
+// It stays if the block is small, or not twice too large.
 bool is_worth_keeping(std::size_t bytes, std::size_t usable) {
     constexpr std::size_t always_kept_bytes = 64;
     return bytes > usable / 2 || usable <= always_kept_bytes;
 }
 
-// Whether a block can have been asked for by this size.
 bool is_possible(std::size_t bytes, const Block& block, SizeClaim claim) {
     const std::size_t usable = block.bytes;
     if (bytes > usable) return false;
@@ -130,16 +135,6 @@ bool is_possible(std::size_t bytes, const Block& block, SizeClaim claim) {
     }
     return is_worth_keeping(bytes, usable) || block.slab->kept_length;
 }
-
-// An own mapping may end within a unit whose rest is somebody else's.
-bool is_external(const void* pointer, base::ClassId id) {
-    if (id == base::ClassId::external) return true;
-    if (id != base::ClassId::large) return false;
-    const back::Slab& slab = *back::page_map::slab_of(pointer);
-    return pointer < slab.start || pointer >= slab.start + slab.block_bytes;
-}
-
-}  // namespace
 
 // ---- malloc -------------------------------------------------------------------------------------
 

@@ -52,6 +52,36 @@ struct KnownBlock {
     std::size_t bytes;  ///< Its usable bytes.
 };
 
+/** A block that was looked up. */
+struct Block {
+    back::Slab* slab;   ///< Its slab, or the record of its span.
+    std::size_t bytes;  ///< Its length.
+};
+
+/**
+ * Looks a block up. A pointer that is none ends the process with its name; so does a free block
+ * when every operation is checked.
+ * @param pointer A pointer into HAKMEM's memory.
+ * @param id What its entry of the page map says.
+ * @return The block.
+ */
+Block block_at(const void* pointer, base::ClassId id);
+
+/**
+ * @param bytes A request.
+ * @param usable The usable bytes of a block.
+ * @return Whether realloc leaves a smaller request where it is.
+ */
+bool is_worth_keeping(std::size_t bytes, std::size_t usable);
+
+/**
+ * @param bytes The size that comes with a free.
+ * @param block The block.
+ * @param claim How it is to be taken.
+ * @return Whether the block can have been asked for by this size.
+ */
+bool is_possible(std::size_t bytes, const Block& block, SizeClaim claim);
+
 /** Phase 16: magazine in front, page_gate behind, slabs with bits below. */
 struct Phase16 {
     /**

@@ -21,6 +21,8 @@ using gate::Domain;
 
 constexpr std::size_t header_bytes = sizeof(AllocHeader);
 
+AllocHeader& first_header(char* start) { return *reinterpret_cast<AllocHeader*>(start); }
+
 // How far behind the start of its memory a large block begins.
 std::uint32_t offset_of(const char* start) {
     const AllocHeader* const header = gate::header_of(start + header_bytes);
@@ -47,11 +49,6 @@ std::size_t usable_in_slab(base::ClassId id) {
     const std::size_t bytes = base::row(id).block_bytes;
     const unsigned tiny_class = base::recorded_class_of_slab(id);
     return tiny_class < base::recorded_class_count ? bytes - 1 : bytes - header_bytes;
-}
-
-bool is_worth_keeping(std::size_t bytes, std::size_t usable) {
-    constexpr std::size_t always_kept_bytes = 64;
-    return bytes <= usable && (bytes > usable / 2 || usable <= always_kept_bytes);
 }
 
 }  // namespace
@@ -110,41 +107,48 @@ void* allocate_aligned(std::size_t alignment, std::size_t bytes) {
 // ---- freeing ------------------------------------------------------------------------------------
 
 void release_above_tiny(void* block, const gate::Classified& known) noexcept {
-    Phase16::deallocate(known.domain == Domain::large ? memory_of(block) : block);
+    if (known.domain != Domain::large) return Phase16::deallocate(block);
+    char* const start = memory_of(block);
+    first_header(start).check =
+        0;  // the memory's next header may be late, and a walk would see this
+    Phase16::deallocate(start);
 }
 
 void release_unfronted(void* block) noexcept { Phase16::deallocate(block); }
 
 void check_claim(void* block, std::size_t bytes, SizeClaim claim) noexcept {
-    const Domain domain = gate::classify_by_registry(block).domain;
-    if (domain == Domain::external || domain == Domain::freed) return;
+    const gate::Classified known = gate::classify_by_registry(block);
+    if (known.domain == Domain::external || known.domain == Domain::freed) return;
     const std::size_t usable = usable_bytes(block);
-    // A front may have given a block of the next class, and realloc may have left a larger one.
-    const bool too_large = claim != SizeClaim::at_most && usable > 4 * good_bytes(bytes);
-    if (bytes > usable || too_large) hak_abort_sized_mismatch(block, bytes, usable);
+    bool possible = false;
+    if (known.domain == Domain::large) {
+        char* const start = memory_of(block);
+        possible = is_possible(bytes + offset_of(start), block_at(start, known.id), claim);
+    } else {
+        block_at(block, known.id);
+        possible =
+            bytes <= usable && (claim == SizeClaim::at_most || good_bytes(bytes) == usable ||
+                                (claim == SizeClaim::resized && is_worth_keeping(bytes, usable)));
+    }
+    if (!possible) hak_abort_sized_mismatch(block, bytes, usable);
 }
 
 // ---- resizing -----------------------------------------------------------------------------------
 
-void* resize_in_place(void* block, std::size_t bytes) {
+bool resize(void* block, std::size_t bytes, void*& result) {
     const gate::Classified known = gate::classify_by_registry(block);
     if (known.domain != Domain::large) {
-        const back::Slab* const slab = back::page_map::slab_of(block);
-        back::BlockIndex index{};
-        if (slab == nullptr) hak_abort_double_free(block, base::index(known.id));
-        if (!back::slab::index_of(*slab, block, index)) {
-            hak_abort_invalid_free(block, base::index(known.id));
-        }
-        // Hardened, the block is freed and so checked.
-        const bool stays =
-            os::options().hardened == 0 && is_worth_keeping(bytes, usable_in_slab(known.id));
-        return stays ? block : nullptr;
+        block_at(block, known.id);
+        const std::size_t usable = usable_in_slab(known.id);
+        result = block;
+        return bytes <= usable && is_worth_keeping(bytes, usable);
     }
     char* const start = memory_of(block);
     const std::uint32_t offset = offset_of(start);
-    if (bytes + offset <= base::small_bytes_max) return nullptr;
+    if (bytes + offset <= base::small_bytes_max) return false;
     void* const moved = Phase16::reallocate(start, bytes + offset);
-    return moved != nullptr ? stamp_large(static_cast<char*>(moved), offset) : nullptr;
+    result = moved != nullptr ? stamp_large(static_cast<char*>(moved), offset) : nullptr;
+    return true;
 }
 
 // ---- questions ----------------------------------------------------------------------------------
@@ -176,8 +180,12 @@ std::size_t good_bytes(std::size_t bytes) {
 
 KnownBlock user_block(const void* start, std::size_t bytes, base::ClassId id) {
     if (base::is_small(id)) return {start, usable_in_slab(id)};
-    const std::uint32_t offset = offset_of(static_cast<const char*>(start));
-    return {static_cast<const char*>(start) + offset, bytes - offset};
+    // A block that another thread is allocating has no header yet.
+    const char* const memory = static_cast<const char*>(start);
+    const AllocHeader* const header = gate::header_of(memory + header_bytes);
+    const std::size_t offset =
+        header != nullptr && header->offset < bytes ? header->offset : header_bytes;
+    return {memory + offset, bytes - offset};
 }
 
 }  // namespace hakmem::phases::recorded
@@ -196,8 +204,8 @@ constinit const OuterFront outer_front{
 
 }  // namespace hakmem::front
 
-// Each library compiles this file for itself. The tests of what all have in common do not say which,
-// and get the phase that has every option.
+// Each library compiles this file for itself. The tests of what all have in common do not say
+// which, and get the phase that has every option.
 #ifndef HAKMEM_PHASE
 #define HAKMEM_PHASE 150
 #endif

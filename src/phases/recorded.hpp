@@ -116,12 +116,13 @@ KnownBlock user_block(const void* start, std::size_t bytes, base::ClassId id);
 void check_claim(void* block, std::size_t bytes, SizeClaim claim) noexcept;
 
 /**
- * realloc where the block may stay, or the kernel can move it.
+ * realloc where the block may stay, or is large and stays so.
  * @param block A block.
  * @param bytes The size wanted.
- * @return The block; or null when it must be copied.
+ * @param result Receives the block, or null with errno ENOMEM.
+ * @return Whether that was it; otherwise the block must be copied to one of another kind.
  */
-void* resize_in_place(void* block, std::size_t bytes);
+bool resize(void* block, std::size_t bytes, void*& result);
 
 }  // namespace recorded
 
@@ -195,7 +196,8 @@ struct Recorded {
             bytes > base::request_bytes_max) {
             return Phase16::reallocate(block, bytes);
         }
-        if (void* const kept = recorded::resize_in_place(block, bytes)) return kept;
+        void* resized = nullptr;
+        if (recorded::resize(block, bytes, resized)) return resized;
         void* const copy = allocate(bytes);
         if (copy == nullptr) return nullptr;
         const std::size_t old_bytes = usable_bytes(block);

@@ -13,8 +13,8 @@
 #include "middle/ledger.hpp"
 #include "tests/os/changed_option.hpp"
 
-// This program has UltraHot in front (HAKMEM_PHASE is not set); the library of HeapV2 differs in the
-// front alone, and runs the scenarios and the model.
+// This program has UltraHot in front (HAKMEM_PHASE is not set); the library of HeapV2 differs in
+// the front alone, and runs the conformance program and the model.
 namespace {
 
 using namespace hakmem;

@@ -38,7 +38,7 @@ TEST(Phase14, AllocHeaderThatIsNone) {
 
 // ---- the front in the chain ---------------------------------------------------------------------
 
-// The record's erratum: the row of 24 bytes looks into the magazine of C3, and its blocks are of C2.
+// The record's erratum: the row of 24 bytes looks into C3's magazine, and its blocks are of C2.
 TEST(Phase14, RequestsOf24BytesAreServedByTheFrontBehind) {
     front::Layers& layers = tests::emptied_layers<Phase14>();
     const std::uint64_t hot = layers.ultra_hot.counts[1].hits;

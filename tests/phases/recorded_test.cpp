@@ -612,6 +612,19 @@ TYPED_TEST(RecordedPhase, AForeignPointerIsTreatedAsTheOptionHasIt) {
     EXPECT_DEATH(TypeParam::usable_bytes(local), "foreign pointer");
 }
 
+// A walk of the heap may meet a large block between its allocation and its stamp.
+TYPED_TEST(RecordedPhase, ABlockWithoutItsHeaderYetIsNoMisuseToAWalk) {
+    constexpr std::size_t bytes = 100'000;
+    // What the memory's last block left must not be believed either.
+    TypeParam::deallocate(TypeParam::allocate_aligned(8192, bytes));
+    char* const start = static_cast<char*>(phases::Phase16::allocate(bytes));
+    const std::size_t length = phases::Phase16::usable_bytes(start);
+    const phases::KnownBlock known = TypeParam::user_block(start, length, base::ClassId::large);
+    EXPECT_EQ(known.start, start + 16);
+    EXPECT_EQ(known.bytes, length - 16);
+    phases::Phase16::deallocate(start);
+}
+
 // ---- hardened -----------------------------------------------------------------------------------
 
 TYPED_TEST(RecordedPhase, HardenedNoFrontHoldsABlock) {
@@ -651,6 +664,42 @@ TYPED_TEST(RecordedPhase, HardenedADoubleFreeIsNamedAtOnce) {
         };
         EXPECT_DEATH(free_inner(), "invalid free of") << bytes;
     }
+}
+
+TYPED_TEST(RecordedPhase, HardenedReallocOfAFreedBlockIsNamed) {
+    for (const std::size_t bytes : {40u, 100u, 1023u, 5000u}) {
+        for (const std::size_t to : {bytes / 2, bytes, 2 * bytes}) {
+            const auto realloc_freed = [bytes, to] {
+                TestFixture::hardened([bytes, to] {
+                    void* const block = TypeParam::allocate(bytes);
+                    void* const neighbour = TypeParam::allocate(bytes);
+                    TypeParam::deallocate(block);
+                    TypeParam::reallocate(block, to);
+                    TypeParam::deallocate(neighbour);
+                });
+            };
+            EXPECT_DEATH(realloc_freed(), "double free of") << bytes << " to " << to;
+        }
+    }
+}
+
+// Its memory stays as long as its alignment asks for.
+TYPED_TEST(RecordedPhase, HardenedTheSizeOfAnAlignedBlockThatShrankIsAccepted) {
+    TestFixture::hardened([] {
+        void* const block = TypeParam::allocate_aligned(1 << 20, 100'000);
+        TypeParam::deallocate_sized(TypeParam::reallocate(block, 1000), 1000, SizeClaim::resized);
+    });
+}
+
+TYPED_TEST(RecordedPhase, HardenedTheSizeOfABlockThatTheKernelLeftLongerIsAccepted) {
+    TestFixture::hardened([] {
+        void* block = TypeParam::allocate(40 << 20);
+        {
+            const FaultInjection refused({.calls = FaultInjection::unmap | FaultInjection::remap});
+            block = TypeParam::reallocate(block, 5 << 20);
+        }
+        TypeParam::deallocate_sized(block, 5 << 20, SizeClaim::resized);
+    });
 }
 
 TYPED_TEST(RecordedPhase, HardenedReallocKeepsTheContentsAndFreesTheOldBlock) {

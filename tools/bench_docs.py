@@ -207,10 +207,11 @@ class Bench:
             raise Missing(f"bench_{name} is not built")
         return path
 
-    def _run(self, command: list, variant: str, wrapped: bool = False) -> measure.Run:
+    def _run(self, command: list, variant: str, wrapped: bool = False,
+             more: dict[str, str] | None = None) -> measure.Run:
         """Runs a command on a variant; a tool around it must pass the preload on by itself."""
         library = self.allocators.library(variant)
-        extra = dict(self.allocators.plan.variants[variant].environment)
+        extra = dict(self.allocators.plan.variants[variant].environment) | (more or {})
         if wrapped and library:
             command = [word if word != "PRELOAD" else f"LD_PRELOAD={library}" for word in command]
         elif wrapped:
@@ -288,6 +289,12 @@ class Bench:
                   variant, wrapped=True)
         return count_calls(written.read_text(encoding="utf-8", errors="replace"))
 
+    def report(self, case: results.Case, variant: str) -> dict:
+        """What a library of ours says of itself at exit; the last line of each kind counts."""
+        run = self._run([self._program(case.program), *case.words(self.mode)], variant,
+                        more={"HAKMEM_REPORT": "json", "HAKMEM_EXTERNAL_GUARD_STATS": "1"})
+        return parse_report(run.errors.decode(errors="replace"))
+
     def box(self, name: str, seconds: float, repetitions: int) -> dict:
         """All benches of a box, repeated in random order by Google Benchmark itself."""
         path = self._program(name.replace("/", "_"))
@@ -317,6 +324,15 @@ def count_calls(text: str) -> dict[str, int]:
     """Lines of strace by the call that they begin; what resumes was counted where it began."""
     names = re.findall(r"^(?:\d+\s+)?(\w+)\(", text, re.MULTILINE)
     return {name: names.count(name) for name in CALLS}
+
+
+def parse_report(text: str) -> dict[str, int]:
+    """What the report and the line of the guard say."""
+    heap = re.search(r'^\{"hakmem".*$', text, re.MULTILINE)
+    guard = re.search(r"^hakmem: external_guard: calls=(\d+)", text, re.MULTILINE)
+    if not heap or not guard:
+        raise Failure("wrote no report")
+    return {"superslabs": json.loads(heap[0])["heap"]["superslabs"], "guard_calls": int(guard[1])}
 
 
 def parse_google(data: dict) -> dict[str, dict]:

@@ -6,12 +6,14 @@ HAKMEM_PROGRAMS names their folder; HAKMEM_LIBRARY, where there is one, the libr
 import json
 import os
 import pathlib
+import re
 import subprocess
 
 import pytest
 
 FOLDER = pathlib.Path(os.environ.get("HAKMEM_PROGRAMS", "build/release/bin"))
 LIBRARY = os.environ.get("HAKMEM_LIBRARY")
+PHASES = LIBRARY and pathlib.Path(LIBRARY).resolve().parent / "phases"
 SMALL = {
     "fixed_size": ["10000", "16", "128"],
     "random_mixed": ["10000"],
@@ -27,8 +29,9 @@ SMALL = {
 }
 
 
-def run(program, *arguments, library=None):
-    environment = {"PATH": os.environ["PATH"]} | ({"LD_PRELOAD": library} if library else {})
+def run(program, *arguments, library=None, more=None):
+    environment = {"PATH": os.environ["PATH"]} | ({"LD_PRELOAD": str(library)} if library else {})
+    environment |= more or {}
     return subprocess.run([FOLDER / f"bench_{program}", *arguments], env=environment, text=True,
                           capture_output=True, check=False, timeout=60)
 
@@ -38,6 +41,21 @@ def outcome(program, *arguments, library=None):
     assert done.returncode == 0 and done.stderr == "", done.stderr
     assert done.stdout.count("\n") == 1
     return json.loads(done.stdout)
+
+
+def statistics_of(phase, program, *arguments):
+    """What the fronts of a phase print at exit: front, row, name, figure."""
+    asked = {"HAKMEM_TINY_HEAP_V2_STATS": "1"}
+    if phase != "13b":
+        asked["HAKMEM_TINY_ULTRA_HOT_STATS"] = "1"
+    done = run(program, *arguments, library=PHASES / f"libhakmem_phase_{phase}.so", more=asked)
+    assert done.returncode == 0, done.stderr
+    counted = {}
+    for front, row, figures in re.findall(r"^hakmem: (\w+): \[(C\d)\] (.*)$", done.stderr,
+                                          re.MULTILINE):
+        counted.setdefault(front, {})[row] = {
+            name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", figures)}
+    return counted
 
 
 def test_every_program_is_tried():
@@ -97,6 +115,45 @@ def test_the_size_law_is_the_records():
     assert 100 * next_size / total == pytest.approx(0.8, abs=0.05)
     assert 100 * next_size / allocations == pytest.approx(1.57, abs=0.03)
     assert 100 * (small + next_size) / allocations == pytest.approx(1.66, abs=0.03)
+
+
+@pytest.mark.skipif(not PHASES, reason="the phase libraries are not built")
+def test_ultra_hot_counts_the_size_law_as_the_record_does():
+    """The record: 45 and 828 allocations by the magazines, 820 and 1567 frees, of 100,000.
+
+    Requests of 16 bytes, of 17 to 32; frees of 16 to 31, of 32 to 63. What the front counts as a
+    free is a block that it took, which is less than what came by.
+    """
+    counted = statistics_of("14", "random_mixed", "100000")["ultra_hot"]
+    asked = {row: figures["alloc_calls"] for row, figures in counted.items()}
+    assert asked.keys() == {"C2", "C3"}
+    allocations = outcome("random_mixed", "100000", "--count-sizes")["sizes"]
+    # The program allocates a little besides its loop.
+    assert 0 <= asked["C2"] - allocations["allocations_up_to_16"] < 50
+    assert 0 <= asked["C3"] - allocations["allocations_17_to_32"] < 400
+    for size, row in ((16, "C2"), (32, "C3")):
+        hot = statistics_of("14", "fixed_size", "100000", str(size), "128")["ultra_hot"][row]
+        assert hot["mag_hits"] / hot["alloc_calls"] > 0.99
+
+
+@pytest.mark.skipif(not PHASES, reason="the phase libraries are not built")
+def test_heap_v2_counts_as_the_record_does():
+    """The record, stealing at 16 bytes: 99,872 calls and as many hits, no refill."""
+    counted = statistics_of("13b", "fixed_size", "100000", "16", "128")["heap_v2"]["C2"]
+    assert abs(counted["alloc_calls"] - 100_000) < 100
+    assert 0 <= counted["mag_hits"] - (100_000 - 128) < 100
+    assert counted["refill"] == 0
+
+
+@pytest.mark.skipif(not PHASES, reason="the phase libraries are not built")
+@pytest.mark.parametrize("phase", ["13b", "14", "14c", "15"])
+def test_the_guard_is_not_called_by_a_bench(phase):
+    """The record expects 0 to 10 calls; more than 100 would mean that a box leaks its blocks."""
+    for program in ("random_mixed", "fixed_size", "larson"):
+        done = run(program, *SMALL[program], library=PHASES / f"libhakmem_phase_{phase}.so",
+                   more={"HAKMEM_EXTERNAL_GUARD_STATS": "1"})
+        assert done.returncode == 0
+        assert done.stderr == "hakmem: external_guard: calls=0 mincore=0 handed_to_libc=0\n"
 
 
 def test_the_same_seed_asks_for_the_same_sizes():

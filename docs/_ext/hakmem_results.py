@@ -49,6 +49,7 @@ METRICS_OF = {
     "counts": ("instructions", "l1_misses", "branches"),
     "counters": ("instructions", "l1_misses", "branches"),
     "calls": ("mincore", "mmap", "munmap", "madvise", "futex"),
+    "report": ("superslabs", "guard_calls"),
     "box": ("time",),
 }
 

@@ -92,7 +92,10 @@ struct FrontCounts {
     }
 };
 
-/** Adds one to a count of the calling thread's. */
+/**
+ * Adds one.
+ * @param count A count of the calling thread's own.
+ */
 HAK_FAST void count_one(std::atomic<std::uint64_t>& count) {
     count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }

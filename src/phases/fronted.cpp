@@ -24,11 +24,11 @@ constinit const OuterFront outer_front{
     sizeof(Front),
     [](ThreadHeap& heap) {
         Front& own = phases::Fronted<Front>::front_of(heap);
-        while (void* const block = own.front.take_any()) heap.give_back(block);
+        while (void* const block = own.magazines.take_any()) heap.give_back(block);
         own.open = os::options().hardened == 0;
     },
     [](const ThreadHeap& heap, middle::CachedVisitor visitor, void* context) {
-        static_cast<const Front*>(heap.outer())->front.for_each([=](void* block) {
+        static_cast<const Front*>(heap.outer())->magazines.for_each([=](void* block) {
             visitor(block, context);
         });
     },

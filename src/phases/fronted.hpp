@@ -44,21 +44,21 @@ namespace hakmem::phases {
 struct UltraHotInFront {
     static constexpr std::size_t block_bytes_max = front::UltraHot::request_bytes_max;  ///< Asked.
 
-    front::UltraHot front;  ///< The front.
-    bool open;              ///< Whether it takes blocks.
+    front::UltraHot magazines;  ///< The front.
+    bool open;                  ///< Whether it takes blocks.
 
     /**
      * @param bytes The size asked for, at most block_bytes_max.
      * @return A block, or null.
      */
-    HAK_FAST void* pop(std::size_t bytes) { return front.pop(bytes); }
+    HAK_FAST void* pop(std::size_t bytes) { return magazines.pop(bytes); }
     /**
      * @param class_index Class of the block, from 1.
      * @param block The block.
      * @return Whether there was room for it.
      */
     HAK_FAST bool push(unsigned class_index, void* block) {
-        return front.push(front::UltraHot::first_class + class_index - 1, block);
+        return magazines.push(front::UltraHot::first_class + class_index - 1, block);
     }
 };
 
@@ -67,16 +67,16 @@ struct HeapV2InFront {
     static constexpr std::size_t block_bytes_max =
         front::HeapV2::class_count * base::tiny_granule;  ///< Asked.
 
-    front::HeapV2 front;  ///< The front.
-    bool open;            ///< Whether it takes blocks.
+    front::HeapV2 magazines;  ///< The front.
+    bool open;                ///< Whether it takes blocks.
 
     /** @copydoc UltraHotInFront::pop */
     HAK_FAST void* pop(std::size_t bytes) {
-        return front.allocate(base::index(base::class_of(bytes)) - 1);
+        return magazines.allocate(base::index(base::class_of(bytes)) - 1);
     }
     /** @copydoc UltraHotInFront::push */
     HAK_FAST bool push(unsigned class_index, void* block) {
-        return front.release(class_index - 1, block);
+        return magazines.release(class_index - 1, block);
     }
 };
 

@@ -27,6 +27,10 @@ class Scenario:
         self.program = program
         self.preload = preload
 
+    def is_phase(self, name):
+        """Whether the library under test is that of a recorded phase."""
+        return self.preload.endswith(f"/libhakmem_phase_{name}.so")
+
     def run(self, *arguments, **variables):
         """Runs the program; keyword arguments are environment variables, bytes or str."""
         environment = {

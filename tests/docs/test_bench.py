@@ -454,6 +454,11 @@ def test_what_tools_print_is_understood():
              "12 <... mmap resumed>) = 0x2\n12 +++ exited with 0 +++\n")
     counted = bench_docs.count_calls(trace)
     assert (counted["mmap"], counted["madvise"], counted["mincore"]) == (2, 1, 0)
+    report = ('hakmem: external_guard: calls=3 mincore=0 handed_to_libc=3\n'
+              '{"hakmem": "0.16.0", "memory": {}, "heap": {"superslabs": 2}, "classes": []}\n')
+    assert bench_docs.parse_report(report) == {"superslabs": 2, "guard_calls": 3}
+    with pytest.raises(bench_docs.Failure, match="no report"):
+        bench_docs.parse_report("hakmem: something else\n")
     rows = [{"run_name": "put", "run_type": "iteration", "real_time": 2.0, "time_unit": "us"},
             {"run_name": "put", "run_type": "aggregate", "real_time": 9.0, "time_unit": "us"},
             {"run_name": "bad", "run_type": "iteration", "error_occurred": True,

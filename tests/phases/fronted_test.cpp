@@ -25,7 +25,7 @@ using Subject = Fronted<phases::UltraHotInFront>;
 front::UltraHot& emptied_front() {
     Subject::deallocate(Subject::allocate(1));  // the thread may have no heap yet
     front::own_heap()->apply_options();
-    return Subject::front_of(*front::own_heap()).front;
+    return Subject::front_of(*front::own_heap()).magazines;
 }
 
 std::uint32_t held(const front::UltraHot& hot) { return hot.tops[0] + hot.tops[1]; }
@@ -92,7 +92,7 @@ TEST(Fronted, TheLedgerCountsItsBlocksAsCached) {
     middle::Ledger before;
     ASSERT_TRUE(middle::ledger::take(before));
     Subject::deallocate(block);
-    ASSERT_EQ(held(Subject::front_of(*front::own_heap()).front), 1u);
+    ASSERT_EQ(held(Subject::front_of(*front::own_heap()).magazines), 1u);
     middle::Ledger after;
     ASSERT_TRUE(middle::ledger::take(after));
     EXPECT_EQ(after.live_blocks, before.live_blocks - 1);

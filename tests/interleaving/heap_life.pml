@@ -25,11 +25,11 @@
  * mirrors src/middle/orphan_heaps.cpp park be20030730ec17ec
  * mirrors src/middle/orphan_heaps.cpp scavenge 83b14053ee6327c4
  * mirrors src/middle/orphan_heaps.cpp purge 6ed43d9068b97e08
- * mirrors src/front/thread_heap.cpp make ab16d68c06edda0a
- * mirrors src/front/thread_heap.cpp apply_options 012927b8752d9175
+ * mirrors src/front/thread_heap.cpp make 2b4b6443fae6998d
+ * mirrors src/front/thread_heap.cpp apply_options 00743b864552801d
  * mirrors src/front/thread_heap.cpp purge f60a4860e248d48a
  * mirrors src/front/thread_heap.cpp release_remote c8477835bb386261
- * mirrors src/front/thread_heap.cpp empty_out 6237932c5abdb2f5
+ * mirrors src/front/thread_heap.cpp empty_out ffc59fbfc2290370
  * mirrors src/front/thread_heap.cpp adopt_or_make d5159312c9d7750c
  * mirrors src/front/thread_heap.cpp HeapLease a49d7a8b542c9e01
  * mirrors src/front/thread_heap.cpp ~HeapLease 797dbf8e5f9a6152

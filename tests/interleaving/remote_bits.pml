@@ -23,7 +23,7 @@
  * mirrors src/middle/remote_bits.cpp collect 9f0c87a59900ca5d
  * mirrors src/front/thread_heap.cpp settle b0210c408f81d4dd
  * mirrors src/front/thread_heap.cpp release_empty_slabs 686c260d37f4bcb6
- * mirrors src/back/shared_pool.cpp acquire_slab 463bb22252cd057c
+ * mirrors src/back/shared_pool.cpp acquire_slab 013b274a3ecace6a
  * mirrors src/back/shared_pool.cpp release_slab ec27ba3c6f5ca68b
  * mirrors src/back/superslab.cpp purge_records_page 185184090cd3869b
  * mirrors src/back/superslab.cpp purge_records 6f575c2a67ef3a04

@@ -12,7 +12,7 @@
  *
  * mirrors src/back/shared_pool.cpp note_room 00a5f8c537cc84cc
  * mirrors src/back/shared_pool.cpp note_full 1bf44de31e5a8043
- * mirrors src/back/shared_pool.cpp search 061269e7a00a7e70
+ * mirrors src/back/shared_pool.cpp search ebbb58f7993d1921
  * mirrors src/back/shared_pool.cpp give_back 345c39736bf9763b
  * mirrors src/back/shared_pool.cpp purge 36e78e31770cfc27
  * mirrors src/back/superslab.cpp take 69f44c58e4d0bb8a

@@ -35,6 +35,8 @@ hakmem_generated = str(OUT / "generated")
 
 html_theme = "furo"
 html_title = "HAKMEM"
+# Furo's own choice has strings and operators that are too pale on its grey.
+pygments_style = "default"
 html_static_path = ["_static"]
 html_css_files = ["hakmem.css", "hakmem_bench.css"]
 html_copy_source = False
@@ -45,3 +47,29 @@ html_show_copyright = False
 _lines = (HERE / "unlinked_names.txt").read_text(encoding="utf-8").splitlines()
 _entries = [line.split("#")[0].split(maxsplit=1) for line in _lines if line.split("#")[0].strip()]
 nitpick_ignore = [(role, name.strip()) for role, name in _entries]
+
+
+def complete_theme(app, error):
+    """Puts into the theme's style sheet what Debian's way of building it leaves out.
+
+    It imports rules from where Debian's web server has them, which is nowhere for a page that is
+    opened from disk. And it lost the dark colours for readers who never touched the switch but
+    whose system is set to dark: they would get light pages with dark code in them.
+    """
+    sheet = pathlib.Path(app.outdir, "_static", "styles", "furo.css")
+    if error or not sheet.exists():
+        return
+    text = sheet.read_text(encoding="utf-8")
+    shared = pathlib.Path("/usr/share/javascript")
+    text = re.sub(r"@import url\(/javascript/([^)]+)\);",
+                  lambda found: (shared / found[1]).read_text(encoding="utf-8"), text)
+    if "prefers-color-scheme" not in text:
+        colours = re.search(r'body\[data-theme="dark"\] \{([^{}]*--color-[^{}]*)\}', text)[1]
+        text += ('\n@media screen and (prefers-color-scheme: dark) {\n'
+                 f'  body:not([data-theme="light"]) {{{colours}}}\n}}\n')
+    sheet.write_text(text, encoding="utf-8")
+
+
+def setup(app):
+    """Called by Sphinx."""
+    app.connect("build-finished", complete_theme)

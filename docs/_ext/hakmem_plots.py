@@ -14,12 +14,16 @@ import re
 
 # Stand-ins, and what they become.
 INK, FAINT, LINE = "#010101", "#020202", "#030303"
-OURS, OURS_SOFT, OTHER, REPORTED = "#040404", "#050505", "#060606", "#070707"
+OURS, OURS_SOFT, REPORTED = "#040404", "#050505", "#060606"
 VARIABLES = {INK: "--hak-ink", FAINT: "--hak-faint", LINE: "--hak-line", OURS: "--hak-malloc",
-             OURS_SOFT: "--hak-malloc-soft", OTHER: "--hak-band", REPORTED: "--hak-free"}
+             OURS_SOFT: "--hak-malloc-soft", REPORTED: "--hak-free"}
 
 WIDTH_POINTS = 350
-ROW_POINTS = 17
+ROW_POINTS = 18
+FONT_POINTS = 10
+# Of a letter, about. Names of bars must not be cut off, nor take the room of the bars.
+LETTER_POINTS = 5.8
+NAMES_SHARE_MIN, NAMES_SHARE_MAX = 0.22, 0.48
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,28 +53,33 @@ def bars_svg(groups: list[Group], axis: str, name: str, alt: str, one: bool = Fa
 
     matplotlib.use("svg")
     from matplotlib.figure import Figure
+    from matplotlib.transforms import blended_transform_factory
 
     rows = sum(len(group.bars) + 1.2 for group in groups)
     height = rows * ROW_POINTS + 46
-    settings = {"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 9,
+    settings = {"svg.fonttype": "none", "svg.hashsalt": name, "font.size": FONT_POINTS,
                 "font.family": "DejaVu Sans"}
     with matplotlib.rc_context(settings):
         figure = Figure(figsize=(WIDTH_POINTS / 72, height / 72))
-        axes = figure.add_axes((0.33, 36 / height, 0.62, 1 - 44 / height))
+        names = max(len(_name(bar)) for group in groups for bar in group.bars)
+        left = (names * LETTER_POINTS + 8) / WIDTH_POINTS
+        left = min(max(left, NAMES_SHARE_MIN), NAMES_SHARE_MAX)
+        axes = figure.add_axes((left, 36 / height, 0.96 - left, 1 - 44 / height))
+        at_the_edge = blended_transform_factory(figure.transFigure, axes.transData)
         place = 0.0
         ticks, labels = [], []
         for group in groups:
-            axes.text(-0.52, place, group.title, transform=axes.get_yaxis_transform(),
-                      color=INK, weight="bold", va="center", ha="left", clip_on=False)
+            axes.text(0.005, place, group.title, transform=at_the_edge, color=INK, weight="bold",
+                      va="center", ha="left", clip_on=False)
             place += 1
             for bar in group.bars:
                 _bar(axes, bar, place)
                 ticks.append(place)
-                labels.append(f"{bar.label} (stale)" if bar.stale else bar.label)
+                labels.append(_name(bar))
                 place += 1
             place += 0.2
         axes.set_ylim(place - 0.3, -0.6)
-        axes.set_xlim(left=0)
+        axes.set_xlim(0, 1.04 * _greatest(groups, one))
         axes.set_yticks(ticks, labels, color=INK)
         axes.set_xlabel(axis, color=FAINT)
         axes.tick_params(axis="y", length=0)
@@ -90,18 +99,32 @@ def bars_svg(groups: list[Group], axis: str, name: str, alt: str, one: bool = Fa
     return themed(written.getvalue(), name, alt)
 
 
+def _name(bar: Bar) -> str:
+    return f"{bar.label} (stale)" if bar.stale else bar.label
+
+
+def _greatest(groups: list[Group], one: bool) -> float:
+    """What the axis must reach, so that no mark is cut in half at its end."""
+    bars = [bar for group in groups for bar in group.bars]
+    shown = [sample for bar in bars for sample in bar.samples]
+    shown += [bar.reported for bar in bars if bar.reported is not None]
+    return max([*shown, 1.0 if one else 0.0]) or 1.0
+
+
 def _bar(axes, bar: Bar, place: float) -> None:
+    from matplotlib.colors import to_rgba
+
     if bar.reported is not None:
         axes.plot([bar.reported], [place], marker="D", color=REPORTED, markersize=5, zorder=4)
     if bar.word:
         axes.text(0, place, f" {bar.word}", color=FAINT, style="italic", va="center", ha="left")
         return
-    axes.barh(place, bar.middle, height=0.62, color=OURS_SOFT if bar.ours else OTHER,
+    axes.barh(place, bar.middle, height=0.62, color=OURS_SOFT if bar.ours else to_rgba(LINE, 0.3),
               edgecolor=OURS if bar.ours else LINE, linewidth=1,
               linestyle="dashed" if bar.stale else "solid")
     axes.plot([min(bar.samples), max(bar.samples)], [place, place], color=FAINT, linewidth=1,
               zorder=3)
-    axes.scatter(bar.samples, [place] * len(bar.samples), s=5, color=FAINT, alpha=0.55, zorder=3,
+    axes.scatter(bar.samples, [place] * len(bar.samples), s=8, color=FAINT, alpha=0.55, zorder=3,
                  linewidths=0)
 
 

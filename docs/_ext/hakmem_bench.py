@@ -182,17 +182,19 @@ class BenchTable(BenchDirective):
     """A row for each case, a column for each variant."""
 
     def show(self) -> list[nodes.Node]:
-        head: list = [[nodes.Text("")]]
+        words = [""]
         for variant in self.variants:
             if self.has_reports(variant):
-                head.append([nodes.Text(f"{self.title(variant)}, reported")])
-            head.append([nodes.Text(self.title(variant))])
+                words.append(f"{self.title(variant)}, reported")
+            words.append(self.title(variant))
             if self.base and variant != self.base:
                 if self.has_reports(variant, self.base):
-                    head.append([nodes.Text("Change, reported")])
-                head.append([nodes.Text(f"Against {self.title(self.base)}")])
+                    words.append("Change, reported")
+                words.append(f"Against {self.title(self.base)}")
+        # Narrow columns break their headings, but not within a name such as 14-C.
+        head = [[nodes.Text(word.replace("-", "\N{NON-BREAKING HYPHEN}"))] for word in words]
         body = [self.row(case) for case in self.cases]
-        return [table([head], body, ("numbers", "bench")), self.note()]
+        return [table([head], body, ("numbers", "bench", "bench-table")), self.note()]
 
     def has_reports(self, variant: str, base: str = "") -> bool:
         """Whether the section says anything about a column."""
@@ -388,7 +390,7 @@ class BoxBench(BoxDirective):
                  "Source: ")
         note = nodes.paragraph("", "", nodes.Text(words), self.link(path, path), nodes.Text("."),
                                classes=["bench-note"])
-        return [table(head, rows, ("numbers", "bench")), note]
+        return [table(head, rows, ("numbers", "bench", "bench-box")), note]
 
 
 class MeasuredRole(SphinxRole):

@@ -38,7 +38,8 @@ packages_test="$packages_demo $packages_docs
     libgtest-dev libgmock-dev libbenchmark-dev librapidcheck-dev
     nlohmann-json3-dev libcli11-dev libfmt-dev
     pkg-config|pkgconf binutils file git strace valgrind spin
-    python3-pytest groff-base procps"
+    python3-pytest groff-base procps
+    chromium|chromium-browser chromium-driver|chromium-chromedriver python3-selenium"
 # Programs that are run under HAKMEM when they are there.
 optional_test="$optional_demo perl nodejs default-jre-headless redis-server redis-tools stress-ng"
 

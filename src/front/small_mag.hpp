@@ -42,7 +42,9 @@ HAK_FAST void* pop_from(std::atomic<void*>* slots, Top& top) {
     const std::uint32_t held = top.load(std::memory_order_relaxed);
     if (HAK_UNLIKELY(held == 0)) return nullptr;
     top.store(held - 1, std::memory_order_relaxed);
-    return slots[held - 1].load(std::memory_order_relaxed);
+    void* const block = slots[held - 1].load(std::memory_order_relaxed);
+    if (block == nullptr) __builtin_unreachable();  // so that nobody asks a second time
+    return block;
 }
 
 /**

@@ -22,6 +22,7 @@ PHONE_PIXELS, DESK_PIXELS = 390, 1280
 TEXT_PIXELS_MIN = 14  # of sentences; a phone shows no smaller ones that are read with pleasure
 SMALL_PIXELS_MIN = 10  # of anything else: notes, ranges below figures
 DRAWN_PIXELS_MIN = 8  # of words in drawings, which are shrunk to the width of the page
+CONTRAST_MIN = 4.5  # of words and what is behind them; WCAG 2.1, criterion 1.4.3
 
 # Names of the programs in Debian, and in Ubuntu.
 BROWSERS = ("chromium", "chromium-browser")
@@ -113,6 +114,41 @@ while (walker.nextNode()) {
   if (pixels < smallest[kind][0]) smallest[kind] = [pixels, words.slice(0, 40)];
 }
 return {width: document.scrollingElement.scrollWidth, wide, smallest};
+"""
+
+# Runs in the page. Gives each kind of words that is too much like what is behind it, and the ratio.
+# In drawings only what the drawing stands on counts as behind: the page.
+LOOK_AT_COLOURS = """
+const parts = (colour) => (colour.match(/[0-9.]+/g) || [0, 0, 0, 0]).map(Number);
+const opacity = (colour) => colour.length > 3 ? colour[3] : 1;
+const over = (front, back) => [0, 1, 2].map(
+    (i) => front[i] * opacity(front) + back[i] * (1 - opacity(front)));
+const luminance = (colour) => {
+  const [r, g, b] = colour.map((part) => part / 255).map(
+      (part) => part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const behind = (element) => {
+  const layers = [];
+  for (let up = element; up; up = up.parentElement)
+    layers.unshift(parts(getComputedStyle(up).backgroundColor));
+  return layers.reduce((back, front) => over(front, back), [255, 255, 255]);
+};
+const pale = {};
+const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (walker.nextNode()) {
+  const words = walker.currentNode.nodeValue.trim();
+  const parent = walker.currentNode.parentElement;
+  if (!words || !parent.checkVisibility() || parent.closest('script, style')) continue;
+  const style = getComputedStyle(parent);
+  const back = behind(parent);
+  const front = over(parts(parent.closest('svg') ? style.fill : style.color), back);
+  const [dark, light] = [luminance(front), luminance(back)].sort((a, b) => a - b);
+  const ratio = (light + 0.05) / (dark + 0.05);
+  if (ratio < arguments[0])
+    pale[[parent.tagName.toLowerCase(), ...parent.classList].join('.')] = [ratio, words];
+}
+return {pale, background: luminance(behind(document.body))};
 """
 
 
@@ -242,6 +278,19 @@ def look_at_all(window, folder: pathlib.Path) -> dict[str, Seen]:
         page.content["links"] = [link.removeprefix(base) for link in page.content["links"]
                               if link.startswith(base)]
     return pages
+
+
+def colour_faults(window, address: str, scheme: str) -> list[str]:
+    """What is hard to see on a page where the system is set to light or to dark colours."""
+    window.execute_cdp_cmd("Emulation.setEmulatedMedia", {
+        "features": [{"name": "prefers-color-scheme", "value": scheme}]})
+    window.get(address)
+    seen = window.execute_script(LOOK_AT_COLOURS, CONTRAST_MIN)
+    faults = [f"contrast {ratio:.1f}, {scheme}: {kind}: {words[:40]}"
+              for kind, (ratio, words) in seen["pale"].items()]
+    if (seen["background"] < 0.5) != (scheme == "dark"):
+        faults.append(f"not {scheme} where the system is")
+    return faults
 
 
 # ---- what may be wrong --------------------------------------------------------------------------

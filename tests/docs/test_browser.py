@@ -97,15 +97,17 @@ def test_phase_pages_show_figures_of_the_recorded_run(pages):
     assert without == [], "take a run that has the libraries of these phases: make bench-docs"
 
 
-def test_pages_are_dark_where_the_system_is(window, pages):
-    query = "return getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g)"
-    for scheme, expected in (("dark", range(64)), ("light", range(192, 256))):
-        window.execute_cdp_cmd("Emulation.setEmulatedMedia", {
-            "features": [{"name": "prefers-color-scheme", "value": scheme}]})
-        with browser.served(HTML) as (base, _):
-            window.get(f"{base}index.html")
-            colour = [int(part) for part in window.execute_script(query)]
-        assert all(part in expected for part in colour[:3]), f"{scheme}: {colour}"
+# Between them they have everything that pages are made of.
+COLOURED = ("index", "benchmarks", "phases/phase_15", "options", "misuse", "boxes/index",
+            "boxes/back/slab", "boxes/abi/hakmem", "source/src/back/slab.cpp")
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_words_stand_out_in_light_and_dark_colours(window, scheme):
+    with browser.served(HTML) as (base, _):
+        faults = {name: browser.colour_faults(window, f"{base}{name}.html", scheme)
+                  for name in COLOURED}
+    assert {name: fault for name, fault in faults.items() if fault} == {}
 
 
 # ---- the checker itself -------------------------------------------------------------------------
@@ -188,6 +190,26 @@ def test_a_bad_page_is_found(small, name):
 
 def test_a_page_that_phones_show_shrunk_is_found(small):
     assert any("wide on a phone" in fault for fault in small("no-viewport"))
+
+
+@pytest.mark.parametrize(("style", "fault"), [
+    ("color: #999", "contrast 2.8, light: p: Pale."),
+    ("background: #111; color: #555", "contrast 2.5, light: p: Pale."),
+    ("color: rgb(0 0 0 / 0.4)", "contrast 2.8, light: p: Pale."),
+])
+def test_pale_words_are_found(window, tmp_path, style, fault):
+    body = f'<p style="{style}">Pale.</p>'
+    (tmp_path / "pale.html").write_text(PAGE.format(head="", body=body), encoding="utf-8")
+    with browser.served(tmp_path) as (base, _):
+        assert browser.colour_faults(window, f"{base}pale.html", "light") == [fault]
+
+
+def test_a_page_that_stays_light_is_found(window, tmp_path):
+    (tmp_path / "light.html").write_text(PAGE.format(head="", body=""), encoding="utf-8")
+    with browser.served(tmp_path) as (base, _):
+        assert browser.colour_faults(window, f"{base}light.html", "light") == []
+        assert browser.colour_faults(window, f"{base}light.html", "dark") == [
+            "not dark where the system is"]
 
 
 def test_directives_of_examples_promise_nothing():

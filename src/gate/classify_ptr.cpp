@@ -3,11 +3,9 @@
 #include <atomic>
 #include <cerrno>
 
-#include "back/page_map.hpp"
-#include "base/tiny_class.hpp"
+#include "back/slab.hpp"
 #include "base/units.hpp"
 #include "gate/alloc_header.hpp"
-#include "gate/header_byte.hpp"
 #include "os/virtual_memory.hpp"
 
 namespace hakmem::gate {
@@ -51,16 +49,8 @@ bool probe(const void* pointer) {
 }
 // [/probe]
 
-// [classify]
-Classified classify_ptr(const void* pointer) {
-    // Ask the header byte, if there is a slab from which it may be read.
-    const base::ClassId id = back::page_map::entry_of(pointer).class_id();
-    if (base::is_small(id)) {
-        const HeaderByte header = read_header(pointer);
-        if (header.is_tiny() && base::slab_class_of(header.tiny_class()) == id) {
-            return {Domain::tiny, id};
-        }
-    }
+// [slow]
+Classified classify_ptr_slow(const void* pointer) {
     // Ask the registry: C7, starts of pages, overwritten bytes, and what is not a block.
     Classified known = classify_by_registry(pointer);
     if (known.domain != Domain::mid && known.domain != Domain::large) return known;
@@ -68,7 +58,7 @@ Classified classify_ptr(const void* pointer) {
     if (probe(pointer)) known.header = header_of(pointer);
     return known;
 }
-// [/classify]
+// [/slow]
 
 std::uint64_t mincore_probes() { return probes.load(std::memory_order_relaxed); }
 

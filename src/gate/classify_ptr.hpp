@@ -19,8 +19,8 @@
  * overwritten it. So foreign memory is never read, and needs no probe either.
  *
  * @owns      the count of probes
- * @calls     back/page_map back/slab base/size_class base/tiny_class base/units gate/alloc_header
- *            gate/header_byte os/virtual_memory
+ * @calls     back/page_map back/slab base/attributes base/size_class base/tiny_class base/units
+ *            gate/alloc_header gate/header_byte os/virtual_memory
  * @threads   any
  * @invariant none
  * @failure   none: every value has a domain
@@ -31,8 +31,11 @@
 
 #include <cstdint>
 
-#include "back/slab.hpp"
+#include "back/page_map.hpp"
+#include "base/attributes.hpp"
 #include "base/size_class.hpp"
+#include "base/tiny_class.hpp"
+#include "gate/header_byte.hpp"
 
 namespace hakmem::gate {
 
@@ -62,11 +65,39 @@ struct Classified {
 Classified classify_by_registry(const void* pointer);
 
 /**
+ * Classifies what byte and registry do not agree about as a tiny block: asks registry, kernel and
+ * AllocHeader.
+ * @param pointer Any value.
+ * @return Where it belongs.
+ */
+Classified classify_ptr_slow(const void* pointer);
+
+// [agreed]
+/**
+ * @param pointer Any value.
+ * @param id What the registry says of it.
+ * @return Whether the byte before it says that it is a block of this class. Only then is the answer
+ *         final; a byte is never read outside of slabs.
+ */
+HAK_FAST bool is_agreed_tiny(const void* pointer, base::ClassId id) {
+    if (HAK_UNLIKELY(!base::is_small(id))) return false;
+    const HeaderByte header = read_header(pointer);
+    return header.is_tiny() && base::slab_class_of(header.tiny_class()) == id;
+}
+// [/agreed]
+
+// [classify]
+/**
  * Classifies as Phase 14-C did.
  * @param pointer Any value.
  * @return Where it belongs.
  */
-Classified classify_ptr(const void* pointer);
+HAK_FAST Classified classify_ptr(const void* pointer) {
+    const base::ClassId id = back::page_map::entry_of(pointer).class_id();
+    if (HAK_LIKELY(is_agreed_tiny(pointer, id))) return {Domain::tiny, id};
+    return classify_ptr_slow(pointer);
+}
+// [/classify]
 
 /** @return How often classify_ptr asked the kernel for a page. */
 std::uint64_t mincore_probes();

@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "base/tiny_class.hpp"
+#include "gate/alloc_header.hpp"
 
 namespace hakmem::gate {
 
@@ -33,8 +34,8 @@ bool agrees(const void* pointer, const Classified& known) {
 
 }  // namespace
 
-// [gate]
-Classified front_gate_v2(const void* pointer) {
+// [slow]
+Classified front_gate_v2_slow(const void* pointer) {
     // Only HAKMEM's memory may be read.
     const Classified known = classify_by_registry(pointer);
     if (known.domain == Domain::external || known.domain == Domain::freed) return known;
@@ -42,7 +43,7 @@ Classified front_gate_v2(const void* pointer) {
     if (HAK_UNLIKELY(!agrees(pointer, known))) overwritten.fetch_add(1, std::memory_order_relaxed);
     return known;
 }
-// [/gate]
+// [/slow]
 
 std::uint64_t overwritten_headers() { return overwritten.load(std::memory_order_relaxed); }
 

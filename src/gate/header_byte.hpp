@@ -67,7 +67,8 @@ HAK_FAST bool has_byte_before(const void* pointer) {
  */
 HAK_FAST HeaderByte read_header(const void* pointer) {
     if (HAK_UNLIKELY(!has_byte_before(pointer))) return {0};
-    return {static_cast<const std::uint8_t*>(pointer)[-1]};
+    // By its address: the byte is no part of what the pointer points to.
+    return {*reinterpret_cast<const std::uint8_t*>(reinterpret_cast<std::uintptr_t>(pointer) - 1)};
 }
 
 /**

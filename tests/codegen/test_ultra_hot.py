@@ -25,7 +25,7 @@ def straight_line(function: str) -> list[str]:
 
 @pytest.mark.parametrize("function", ["ultra_hot_pop", "ultra_hot_push"])
 def test_a_hit_is_five_to_seven_instructions(function: str) -> None:
-    """What returns is moved to its register as well; push says so with an instruction of its own."""
+    """That push says "true" is an instruction of its own, which is not the front's."""
     line = straight_line(function)
     answer = [text for text in line if re.match(r"mov\s+\$0x1,%eax", text)]
     assert len(line) - len(answer) in REPORTED, line

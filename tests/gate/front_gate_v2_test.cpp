@@ -9,6 +9,7 @@
 #include "back/shared_pool.hpp"
 #include "base/tiny_class.hpp"
 #include "base/units.hpp"
+#include "gate/alloc_header.hpp"
 #include "tests/gate/page_after_nothing.hpp"
 
 namespace {

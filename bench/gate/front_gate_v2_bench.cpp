@@ -9,6 +9,7 @@
 
 #include "back/shared_pool.hpp"
 #include "base/tiny_class.hpp"
+#include "gate/alloc_header.hpp"
 
 namespace {
 

@@ -15,9 +15,11 @@ on; a library that is not there is recorded as not measured. Results go to bench
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import contextlib
 import dataclasses
 import datetime
+import functools
 import hashlib
 import json
 import os
@@ -195,9 +197,9 @@ def context(mode: str, build: pathlib.Path, allocators: Allocators) -> dict:
 class Bench:
     """Runs programs and reads what they or the tools around them print."""
 
-    def __init__(self, build: pathlib.Path, allocators: Allocators, launcher: measure.Launcher,
-                 folder: pathlib.Path, mode: str) -> None:
-        self.build, self.allocators, self.launcher = build, allocators, launcher
+    def __init__(self, build: pathlib.Path, allocators: Allocators,
+                 launchers: list[measure.Launcher], folder: pathlib.Path, mode: str) -> None:
+        self.build, self.allocators, self.launchers = build, allocators, launchers
         self.folder, self.mode = folder, mode
         self.environment = measure.clean_environment(folder)
 
@@ -208,7 +210,8 @@ class Bench:
         return path
 
     def _run(self, command: list, variant: str, wrapped: bool = False,
-             more: dict[str, str] | None = None) -> measure.Run:
+             more: dict[str, str] | None = None,
+             launcher: measure.Launcher | None = None) -> measure.Run:
         """Runs a command on a variant; a tool around it must pass the preload on by itself."""
         library = self.allocators.library(variant)
         extra = dict(self.allocators.plan.variants[variant].environment) | (more or {})
@@ -216,9 +219,10 @@ class Bench:
             command = [word if word != "PRELOAD" else f"LD_PRELOAD={library}" for word in command]
         elif wrapped:
             command = [word if word != "PRELOAD" else "HAKMEM_BENCH_PRELOAD=" for word in command]
-        run = self.launcher.run(command, directory=self.folder, seconds=RUN_SECONDS,
-                                environment=self.environment | extra,
-                                preload=None if wrapped else library)
+        launcher = launcher or self.launchers[0]
+        run = launcher.run(command, directory=self.folder, seconds=RUN_SECONDS,
+                           environment=self.environment | extra,
+                           preload=None if wrapped else library)
         if fault := run.fault():
             said = run.errors.decode(errors="replace").strip().splitlines()
             raise Failure(f"{fault}: {said[-1][:200]}" if said else fault)
@@ -242,20 +246,24 @@ class Bench:
         """Instructions, branches and misses of one operation, as callgrind simulates them."""
         if shutil.which("valgrind") is None:
             raise Missing("valgrind is not installed")
-        totals = [self._callgrind(case, variant, factor) for factor in (1, 2)]
+        # Counts do not depend on what else the machine does, so both runs may be under way at once.
+        with concurrent.futures.ThreadPoolExecutor(len(self.launchers)) as pool:
+            totals = list(pool.map(functools.partial(self._callgrind, case, variant), (1, 2),
+                                   self.launchers))
         # Starting costs the same in both; where there is nothing else, chance may leave less of it.
         each = {name: max(0.0, (totals[1][name] - totals[0][name]) / case.number)
                 for name in totals[0]}
         return {"instructions": each["Ir"], "branches": each["Bc"] + each["Bi"],
                 "l1_misses": each["D1mr"] + each["D1mw"]}
 
-    def _callgrind(self, case: results.Case, variant: str, factor: int) -> dict[str, int]:
-        written = self.folder / "callgrind"
+    def _callgrind(self, case: results.Case, variant: str, factor: int,
+                   launcher: measure.Launcher) -> dict[str, int]:
+        written = self.folder / f"callgrind.{factor}"
         written.unlink(missing_ok=True)
         self._run(["valgrind", "--tool=callgrind", "--cache-sim=yes", "--branch-sim=yes",
                    f"--callgrind-out-file={written}", "--trace-children=yes", "/usr/bin/env",
                    "PRELOAD", self._program(case.program), *case.words(self.mode, factor)],
-                  variant, wrapped=True)
+                  variant, wrapped=True, launcher=launcher)
         text = written.read_text(encoding="utf-8", errors="replace") if written.exists() else ""
         events = re.search(r"^events: (.*)$", text, re.MULTILINE)
         totals = re.findall(r"^totals: (.*)$", text, re.MULTILINE)
@@ -300,7 +308,7 @@ class Bench:
         path = self._program(name.replace("/", "_"))
         written = self.folder / "box.json"
         written.unlink(missing_ok=True)
-        run = self.launcher.run(
+        run = self.launchers[0].run(
             [path, f"--benchmark_min_time={seconds}", f"--benchmark_repetitions={repetitions}",
              "--benchmark_enable_random_interleaving=true", "--benchmark_out_format=json",
              f"--benchmark_out={written}"], directory=self.folder,
@@ -643,8 +651,8 @@ def main(arguments: list[str] | None = None) -> int:
         console.print(f"going on after {journal.resumed} measurements of an interrupted run")
     display = Display(console)
     with tempfile.TemporaryDirectory(prefix="hakmem-bench-") as folder, \
-            measure.Launcher() as launcher, display.progress:
-        bench = Bench(given.build, allocators, launcher, pathlib.Path(folder), given.mode)
+            measure.Launcher() as one, measure.Launcher() as other, display.progress:
+        bench = Bench(given.build, allocators, [one, other], pathlib.Path(folder), given.mode)
         runner = Runner(plan, bench, journal, plan.modes[given.mode], random.Random(given.seed))
         try:
             rounds = runner.run(chosen, display.advance)

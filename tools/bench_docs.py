@@ -260,7 +260,8 @@ class Bench:
                    launcher: measure.Launcher) -> dict[str, int]:
         written = self.folder / f"callgrind.{factor}"
         written.unlink(missing_ok=True)
-        self._run(["valgrind", "--tool=callgrind", "--cache-sim=yes", "--branch-sim=yes",
+        cache = [f"--D1={case.cache}"] if case.cache else []
+        self._run(["valgrind", "--tool=callgrind", "--cache-sim=yes", "--branch-sim=yes", *cache,
                    f"--callgrind-out-file={written}", "--trace-children=yes", "/usr/bin/env",
                    "PRELOAD", self._program(case.program), *case.words(self.mode, factor)],
                   variant, wrapped=True, launcher=launcher)

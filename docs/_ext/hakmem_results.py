@@ -65,6 +65,7 @@ class Case:
     quick: tuple[str, ...]
     number: int = 0
     text: str = ""
+    cache: str = ""
 
     def words(self, mode: str, factor: int = 1) -> list[str]:
         """The arguments of a run; factor multiplies the number in braces."""
@@ -132,7 +133,7 @@ def _case(data: dict, suite: dict) -> Case:
         raise ResultsError(f"case {data['name']} names no program")
     words = tuple(data["arguments"])
     return Case(data["name"], data["title"], program, words, tuple(data.get("quick", words)),
-                data.get("number", 0), data.get("text", ""))
+                data.get("number", 0), data.get("text", ""), data.get("cache", ""))
 
 
 def read_plan(path: pathlib.Path) -> Plan:

@@ -337,11 +337,12 @@ def count_calls(text: str) -> dict[str, int]:
 
 def parse_report(text: str) -> dict[str, int]:
     """What the report and the line of the guard say."""
-    heap = re.search(r'^\{"hakmem".*$', text, re.MULTILINE)
-    guard = re.search(r"^hakmem: external_guard: calls=(\d+)", text, re.MULTILINE)
-    if not heap or not guard:
+    heaps = re.findall(r'^\{"hakmem".*$', text, re.MULTILINE)
+    guards = re.findall(r"^hakmem: external_guard: calls=(\d+)", text, re.MULTILINE)
+    if not heaps or not guards:
         raise Failure("wrote no report")
-    return {"superslabs": json.loads(heap[0])["heap"]["superslabs"], "guard_calls": int(guard[1])}
+    return {"superslabs": json.loads(heaps[-1])["heap"]["superslabs"],
+            "guard_calls": int(guards[-1])}
 
 
 def parse_google(data: dict) -> dict[str, dict]:

@@ -189,7 +189,7 @@ def overview_page(options: list[options_table.Option], version: str) -> str:
     for option in options:
         meaning = option.sentence
         if option.phases != "all":
-            meaning += f" (Phase {option.phases} and on.)"
+            meaning += f" (In {options_table.spoken(option.phases)} alone.)"
         default = roff(option.text(option.default))
         lines += [".TP", f".BR {option.variable} \" (default {default})\"",
                   roff(meaning), ".br", "Values: " + roff(option.range) + "."]

@@ -44,9 +44,11 @@ using Composition = phases::Phase15;
 using Composition = phases::Fronted<phases::UltraHotInFront>;
 #elif HAKMEM_PHASE == 162
 using Composition = phases::Fronted<phases::HeapV2InFront>;
-#else
+#elif HAKMEM_PHASE == 160
 /** The malloc that the entry points call. */
 using Composition = phases::Phase16;
+#else
+#error "HAKMEM_PHASE names no phase"
 #endif
 
 }  // namespace hakmem::abi

@@ -55,7 +55,7 @@ HAK_SLOW void* new_slow(std::size_t bytes, std::size_t alignment) {
 
 // What did not hit is tried again, which costs a test more and spares the hit saving a register.
 [[gnu::noinline]] void* new_missed(std::size_t bytes) {
-    if (void* const block = Composition::allocate(bytes); HAK_LIKELY(block)) return block;
+    if (void* const block = Composition::allocate_missed(bytes); HAK_LIKELY(block)) return block;
     return new_slow(bytes, no_alignment);
 }
 

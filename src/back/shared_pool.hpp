@@ -127,7 +127,7 @@ std::size_t reserved_bytes();
 /** @return The name of the first invariant that does not hold, or null. */
 const char* validate();
 
-/** @return This box's lock, for fork. */
+/** @return This box's lock, for fork; while it is held, no superslab is unmapped. */
 os::FutexLock& fork_lock();
 
 }  // namespace hakmem::back::shared_pool

@@ -3,11 +3,13 @@
 #include <cerrno>
 
 #include "back/page_map.hpp"
+#include "back/shared_pool.hpp"
 #include "back/slab.hpp"
 #include "base/size_class.hpp"
 #include "middle/misuse.hpp"
 #include "middle/orphan_heaps.hpp"
 #include "os/environment.hpp"
+#include "os/futex_lock.hpp"
 #include "os/raw_log.hpp"
 
 namespace hakmem::front {
@@ -32,6 +34,13 @@ bool is_block(const void* pointer, unsigned tiny_class) {
 void require_block(const void* pointer, unsigned tiny_class) {
     if (HAK_LIKELY(is_block(pointer, tiny_class))) return;
     hak_abort_invalid_free(pointer, base::index(base::slab_class_of(tiny_class)));
+}
+
+// Whether there is nothing where a refill puts blocks.
+bool is_empty(const Layers::Older& fronts) {
+    return fronts.bump.next.load(std::memory_order_relaxed) ==
+               fronts.bump.end.load(std::memory_order_relaxed) &&
+           fronts.small_mag.top.load(std::memory_order_relaxed) == 0;
 }
 
 // Whether each block is the lower neighbour of the one before. The ends alone do not tell: they may
@@ -79,6 +88,13 @@ void* Layers::refill(ThreadHeap& heap, unsigned tiny_class, back::shared_pool::G
     const unsigned taken =
         heap.take(base::slab_class_of(tiny_class), refill_blocks, blocks, growth);
     if (taken == 0) return nullptr;
+    // What waited for the heap's lock to be free (os/futex_lock) may have refilled it meanwhile.
+    if (!is_empty(older[tiny_class])) {
+        for (unsigned i = 1; i < taken; i++) {
+            heap.give_back(blocks[i].load(std::memory_order_relaxed));
+        }
+        return blocks[0].load(std::memory_order_relaxed);
+    }
     if (is_falling_run(blocks, taken, stride)) {
         auto* const lowest = static_cast<char*>(blocks[taken - 1].load(std::memory_order_relaxed));
         older[tiny_class].bump.refill(lowest, stride, taken);
@@ -144,6 +160,9 @@ void Layers::for_each_cached(middle::CachedVisitor visitor, void* context) const
     for (unsigned k = 1; k < base::recorded_class_count; k++) {
         older[k].bump.for_each(base::stride_of(k), visit);
         older[k].small_mag.for_each(visit);
+        // A link may lead to a block of another heap, which its thread frees at any time. Under the
+        // pool's lock no superslab is unmapped.
+        os::LockGuard guard(back::shared_pool::fork_lock());
         older[k].tls_sll.for_each(visit, [k](const void* block) { return is_block(block, k); });
     }
 }
@@ -165,14 +184,14 @@ const char* Layers::validate() const {
 namespace {
 
 struct Totals {
+    std::uint64_t asked = 0;
     std::uint64_t hits = 0;
-    std::uint64_t misses = 0;
     std::uint64_t frees = 0;
     std::uint64_t held = 0;  // blocks that the magazines hold
 
     void add(const FrontCounts& counts, const Top& top) {
+        asked += counts.asked();
         hits += counts.hits.load(std::memory_order_relaxed);
-        misses += counts.misses.load(std::memory_order_relaxed);
         frees += counts.frees.load(std::memory_order_relaxed);
         held += top.load(std::memory_order_relaxed);
     }
@@ -181,10 +200,9 @@ struct Totals {
 // One line, in the record's words. Nobody refills these fronts but free.
 void print_line(const char* front, const char* row, unsigned number, const Totals& totals,
                 bool with_held) {
-    const std::uint64_t calls = totals.hits + totals.misses;
-    const std::uint64_t per_mille = calls != 0 ? totals.hits * 1000 / calls : 0;
+    const std::uint64_t per_mille = totals.asked != 0 ? totals.hits * 1000 / totals.asked : 0;
     os::Message line;
-    line << front << ": [" << row << number << "] alloc_calls=" << calls
+    line << front << ": [" << row << number << "] alloc_calls=" << totals.asked
          << " mag_hits=" << totals.hits << " (" << per_mille / 10 << '.' << per_mille % 10
          << "%) refill=0 free_calls=" << totals.frees;
     if (with_held) line << " held=" << totals.held;

@@ -13,8 +13,8 @@
  *
  * Which fronts take part is decided by the options, and by the tuner where it is on. In *leftover*
  * mode heap_v2 is asked by free after small_mag instead of before it. What was decided is read from
- * the heap itself: a heap whose fronts are all zero asks none of them, and its first refill, or the
- * first one after they were emptied, decides anew.
+ * the heap itself. Where all is zero, free passes the fronts by and malloc finds them empty: that
+ * is a heap before its first refill, and one whose fronts were emptied; the next refill decides.
  *
  * Blocks are taken as they come: a block that another thread allocated stays in the freeing
  * thread's fronts until it is drained, and goes to its owner then.
@@ -23,10 +23,12 @@
  * followed only to what is a block of the class.
  *
  * @owns      the fronts' state, which lies behind the record of a heap
- * @calls     back/page_map back/slab base/attributes base/size_class base/tiny_class front/bump
- *            front/heap_v2 front/small_mag front/thread_heap front/tls_sll front/ultra_hot
- *            middle/misuse middle/orphan_heaps middle/tuner os/environment os/raw_log
- * @threads   the heap's thread alone; reports read along
+ * @calls     back/page_map back/shared_pool back/slab base/attributes base/size_class
+ *            base/tiny_class front/bump front/heap_v2 front/small_mag front/thread_heap
+ *            front/tls_sll front/ultra_hot middle/misuse middle/orphan_heaps middle/tuner
+ *            os/environment os/futex_lock os/raw_log
+ * @threads   the heap's thread alone; reports read along, under the pool's lock where they follow
+ *            links
  * @invariant I1 each front keeps its own invariants
  * @failure   allocate: null without memory. An overwritten link is named, and ends the process
  * @cost      measured whole, by the programs of the record

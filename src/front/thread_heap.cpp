@@ -92,7 +92,7 @@ constinit thread_local HeapFront* current_heap = &empty_heap;
 
 // Weak, so that the library of a recorded phase can define its own.
 [[gnu::weak]] extern const OuterFront outer_front;
-constinit const OuterFront outer_front{0, nullptr, nullptr, nullptr};
+constinit const OuterFront outer_front{0, nullptr, nullptr, nullptr, nullptr};
 
 const middle::HeapOperations ThreadHeap::heap_operations = {
     for_each_cached,
@@ -540,7 +540,11 @@ const char* ThreadHeap::validate(const middle::HeapNode& node) {
         if (!quiet) continue;
         if (const char* const broken = heap.magazines[c].validate(s.base)) return broken;
     }
-    return quiet ? heap.pending_.validate() : nullptr;
+    if (!quiet) return nullptr;
+    if (outer_front.bytes != 0) {
+        if (const char* const broken = outer_front.validate(heap)) return broken;
+    }
+    return heap.pending_.validate();
 }
 
 // ---- a thread and its heap ----------------------------------------------------------------------

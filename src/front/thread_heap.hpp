@@ -118,11 +118,12 @@ class ThreadHeap;
 struct OuterFront {
     std::size_t bytes;  ///< Size of the state; 0 for none.
     void (*empty_out)(
-        ThreadHeap& heap);  ///< Gives its blocks back; it reads the options anew then. Called by
-                            ///< the heap's thread.
+        ThreadHeap& heap);  ///< Gives its blocks back; the options are read anew after that.
+                            ///< Called by the heap's thread.
     void (*for_each_cached)(const ThreadHeap& heap, middle::CachedVisitor visitor,
-                            void* context);  ///< Visits its blocks. Any thread may call.
-    void (*print_statistics)();              ///< At exit: prints what the options ask for.
+                            void* context);           ///< Visits its blocks. Any thread may call.
+    const char* (*validate)(const ThreadHeap& heap);  ///< Names an invariant that does not hold.
+    void (*print_statistics)();                       ///< At exit: prints what options ask for.
 };
 /** What this library has. */
 extern const OuterFront outer_front;

@@ -25,6 +25,7 @@
  */
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 
@@ -35,7 +36,9 @@ namespace hakmem::front {
 
 /** The list of one class. All zero is an empty one. */
 struct TlsSll {
-    static constexpr std::uint32_t fast_capacity = 8;  ///< Blocks of the array.
+    static constexpr std::uint32_t fast_capacity = 8;     ///< Blocks of the array.
+    static constexpr std::uint32_t blocks_max = 1 << 20;  ///< A reader follows no more links: the
+                                                          ///< longest drain interval.
 
     SmallMag<fast_capacity> fast;      ///< The array.
     std::atomic<void*> head;           ///< The list.
@@ -78,7 +81,8 @@ struct TlsSll {
         // [read along]
         fast.for_each(visit);
         void* block = head.load(std::memory_order_relaxed);
-        for (std::uint32_t left = count.load(std::memory_order_relaxed); left > 0; left--) {
+        std::uint32_t left = std::min(count.load(std::memory_order_relaxed), blocks_max);
+        for (; left > 0; left--) {
             if (block == nullptr || !may_follow(block)) return;
             visit(block);
             block = link_of(block).load(std::memory_order_relaxed);

@@ -15,6 +15,10 @@
 
 namespace hakmem::gate::external_guard {
 
+// Weak, so that the library of a phase that has the option can say so.
+[[gnu::weak]] extern bool asks_by_option;
+constinit bool asks_by_option = false;
+
 namespace {
 
 constinit std::atomic<bool> said{false};
@@ -40,11 +44,7 @@ bool is_mapped(const void* pointer) {
                          &resident);
 }
 
-// A phase that has the option asks only on demand; every other one always does.
-bool asks_the_kernel() {
-    return os::options().external_guard_mincore != 0 ||
-           os::find_option("external_guard_mincore") == nullptr;
-}
+bool asks_the_kernel() { return !asks_by_option || os::options().external_guard_mincore != 0; }
 
 // [policy]
 // Whether the C library should see the pointer. Ends the process if nobody may.

@@ -54,6 +54,9 @@ void* reallocate(void* pointer, std::size_t bytes);
  */
 std::size_t usable_bytes(const void* pointer);
 
+/** Whether the kernel is asked only if the option says so; else it always is. Nobody writes it. */
+extern bool asks_by_option;
+
 /** What came to the guard since the process began. */
 struct Counts {
     std::uint64_t calls;   ///< Foreign pointers, whatever was to be done with them.

@@ -245,6 +245,10 @@ void enter_metadata(const void* start, std::size_t bytes, void* context) {
     l.reserved += bytes;
 }
 
+bool is_large(const void* pointer) {
+    return back::page_map::entry_of(pointer).class_id() == base::ClassId::large;
+}
+
 }  // namespace
 
 bool take(Ledger& snapshot) {
@@ -277,7 +281,11 @@ bool walk(BlockVisitor visitor, void* context) {
                 });
             },
             [&](const char* block, std::size_t bytes) {
-                if (going) going = visitor(block, bytes, base::ClassId::large, context);
+                // A recorded phase reads the header at the start of the block. Under the pool's
+                // lock no superslab is unmapped, and an entry says what is mapped.
+                os::LockGuard guard(back::shared_pool::fork_lock());
+                if (!going || !is_large(block) || !is_large(block + bytes - 1)) return;
+                going = visitor(block, bytes, base::ClassId::large, context);
             },
             [](unsigned) {});
     }

@@ -119,7 +119,7 @@ struct FrontTuner {
         refills = 0;
     }
 
-    /** All fronts of the heap missed, and it was refilled from the slabs. */
+    /** The heap's fronts were refilled from the slabs, for whatever class. */
     void refilled() {
         if (rests && ++refills == refills_at_rest) rests = false;
     }

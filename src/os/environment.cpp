@@ -223,18 +223,6 @@ void complain_about_name(Word name) {
 }
 // [/unknown_name]
 
-// Whether a phase has an option: its name is a word of the column.
-bool is_of_phase(const OptionRow& row) {
-    if (std::strcmp(row.phases, "all") == 0) return true;
-    const std::size_t length = std::strlen(phase_name);
-    for (const char* word = row.phases; *word != '\0';) {
-        const std::size_t word_length = std::strcspn(word, " ");
-        if (word_length == length && std::strncmp(word, phase_name, length) == 0) return true;
-        word += word_length + (word[word_length] == ' ' ? 1 : 0);
-    }
-    return false;
-}
-
 void complain_about_phase(const OptionRow& row) {
     Message message;
     write_option_name(message, row);
@@ -245,7 +233,8 @@ void complain_about_phase(const OptionRow& row) {
 void print_help() {
     Text text(write_to_descriptor, descriptor_context(STDERR_FILENO));
     text << "hakmem: options of version " << HAKMEM_PROJECT_VERSION << '\n';
-    for (std::size_t i = 0; i < option_count(); i++) {
+    const std::size_t count = option_count();
+    for (std::size_t i = 0; i < count; i++) {
         text << "hakmem:   ";
         write_option_name(text, rows[i]);
         text << '=';
@@ -262,9 +251,24 @@ void print_help() {
 [[gnu::weak]] extern const char phase_name[];
 constinit const char phase_name[] = "16";
 
+const std::size_t option_rows = std::size(rows);
+
+// The name is a word of the column.
+bool is_of_phase(const OptionRow& row, const char* phase) {
+    if (std::strcmp(row.phases, "all") == 0) return true;
+    const std::size_t length = std::strlen(phase);
+    for (const char* word = row.phases; *word != '\0';) {
+        const std::size_t word_length = std::strcspn(word, " ");
+        if (word_length == length && std::strncmp(word, phase, length) == 0) return true;
+        word += word_length + (word[word_length] == ' ' ? 1 : 0);
+    }
+    return false;
+}
+
 std::size_t option_count() {
-    const auto end = std::find_if(std::begin(rows), std::end(rows),
-                                  [](const OptionRow& row) { return !is_of_phase(row); });
+    const auto end = std::find_if(std::begin(rows), std::end(rows), [](const OptionRow& row) {
+        return !is_of_phase(row, phase_name);
+    });
     return static_cast<std::size_t>(end - std::begin(rows));
 }
 
@@ -274,8 +278,8 @@ const Options& options() { return active_options; }
 
 const OptionRow* find_option(const char* name) {
     if (strncasecmp(name, prefix, prefix_length) == 0) name += prefix_length;
-    for (std::size_t i = 0; i < option_count(); i++) {
-        if (strcasecmp(name, rows[i].name) == 0) return &rows[i];
+    for (const OptionRow& row : rows) {
+        if (strcasecmp(name, row.name) == 0) return is_of_phase(row, phase_name) ? &row : nullptr;
     }
     return nullptr;
 }
@@ -328,7 +332,7 @@ unsigned parse_options(const char* const* environment, Options& values) {
             complaints++;
             continue;
         }
-        if (!is_of_phase(*row)) {
+        if (!is_of_phase(*row, phase_name)) {
             complain_about_phase(*row);
             complaints++;
             continue;

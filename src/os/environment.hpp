@@ -70,11 +70,21 @@ struct OptionRow {
 /** The phase that this library is, as options.inc has it. */
 extern const char phase_name[];
 
-/** @return Number of options that this phase has. */
+/** Number of options that there are, in all phases. */
+extern const std::size_t option_rows;
+
+/**
+ * @param row An option.
+ * @param phase A phase as options.inc has it: "13-B", "16".
+ * @return Whether the phase has it.
+ */
+bool is_of_phase(const OptionRow& row, const char* phase);
+
+/** @return Number of options that this phase has; they come first. */
 std::size_t option_count();
 
 /**
- * @param i Below option_count().
+ * @param i Below option_rows.
  * @return The i-th option.
  */
 const OptionRow& option_row(std::size_t i);

@@ -13,8 +13,10 @@ namespace {
 
 #if HAKMEM_PHASE == 162
 using Front = phases::HeapV2InFront;
-#else
+#elif HAKMEM_PHASE == 161
 using Front = phases::UltraHotInFront;
+#else
+#error "HAKMEM_PHASE names no front of Phase 16: 161 or 162"
 #endif
 
 }  // namespace
@@ -31,6 +33,9 @@ constinit const OuterFront outer_front{
         static_cast<const Front*>(heap.outer())->magazines.for_each([=](void* block) {
             visitor(block, context);
         });
+    },
+    [](const ThreadHeap& heap) {
+        return static_cast<const Front*>(heap.outer())->magazines.validate();
     },
     [] {},
 };

@@ -8,7 +8,7 @@
  * sizes, one for each free of a block above 1,023 bytes.
  *
  * @owns      the composition; no state
- * @calls     gate/classify_ptr phases/recorded
+ * @calls     phases/phase_14 phases/recorded
  * @threads   any
  * @invariant none
  * @failure   as Phase 16
@@ -17,20 +17,13 @@
  */
 #pragma once
 
-#include "gate/classify_ptr.hpp"
+#include "phases/phase_14.hpp"
 #include "phases/recorded.hpp"
 
 namespace hakmem::phases {
 
-/** What Phase 14-C is made of. */
-struct Phase14CTraits {
-    static constexpr bool with_ultra_hot = true;  ///< Whether UltraHot stands in front.
-    /**
-     * @param pointer Any pointer but null.
-     * @return What it is.
-     */
-    static gate::Classified classify(const void* pointer) { return gate::classify_ptr(pointer); }
-};
+/** What Phase 14-C is made of: the parts of Phase 14. */
+struct Phase14CTraits : Phase14Traits {};
 
 /** Phase 14-C. */
 using Phase14C = Recorded<Phase14CTraits>;

@@ -109,6 +109,13 @@ struct Phase16 {
     }
     // [/malloc]
 
+    /**
+     * What malloc does for those whose allocate_hit() had no block.
+     * @param bytes Any size.
+     * @return A block, or null with errno ENOMEM.
+     */
+    static void* allocate_missed(std::size_t bytes) { return allocate(bytes); }
+
     // [free]
     /**
      * free.

@@ -9,8 +9,11 @@
 #include "back/slab.hpp"
 #include "base/units.hpp"
 #include "gate/alloc_header.hpp"
+#include "gate/external_guard.hpp"
+#include "gate/front_gate_v2.hpp"
 #include "middle/misuse.hpp"
 #include "os/environment.hpp"
+#include "os/raw_log.hpp"
 
 namespace hakmem::phases::recorded {
 
@@ -114,7 +117,13 @@ void release_above_tiny(void* block, const gate::Classified& known) noexcept {
     Phase16::deallocate(start);
 }
 
-void release_unfronted(void* block) noexcept { Phase16::deallocate(block); }
+void release_unfronted(void* block) noexcept {
+    front::ThreadHeap* const heap = front::own_heap();
+    if (heap == nullptr) return Phase16::deallocate(block);
+    const int saved_errno = errno;
+    heap->give_back(block);
+    errno = saved_errno;
+}
 
 void check_claim(void* block, std::size_t bytes, SizeClaim claim) noexcept {
     const gate::Classified known = gate::classify_by_registry(block);
@@ -146,8 +155,11 @@ bool resize(void* block, std::size_t bytes, void*& result) {
     char* const start = memory_of(block);
     const std::uint32_t offset = offset_of(start);
     if (bytes + offset <= base::small_bytes_max) return false;
+    // Where it stood, nothing may be left that looks like a header (see user_block).
+    first_header(start).check = 0;
     void* const moved = Phase16::reallocate(start, bytes + offset);
-    result = moved != nullptr ? stamp_large(static_cast<char*>(moved), offset) : nullptr;
+    void* const stamped = stamp_large(moved != nullptr ? static_cast<char*>(moved) : start, offset);
+    result = moved != nullptr ? stamped : nullptr;
     return true;
 }
 
@@ -199,7 +211,13 @@ constinit const OuterFront outer_front{
     [](const ThreadHeap& heap, middle::CachedVisitor visitor, void* context) {
         static_cast<const Layers*>(heap.outer())->for_each_cached(visitor, context);
     },
-    Layers::print_statistics,
+    [](const ThreadHeap& heap) { return static_cast<const Layers*>(heap.outer())->validate(); },
+    [] {
+        Layers::print_statistics();
+        if (os::options().external_guard_stats == 0) return;
+        os::Message() << "classify_ptr: mincore=" << gate::mincore_probes();
+        os::Message() << "front_gate_v2: overwritten_headers=" << gate::overwritten_headers();
+    },
 };
 
 }  // namespace hakmem::front
@@ -218,8 +236,17 @@ constinit const char phase_name[] = "13-B";
 constinit const char phase_name[] = "14-C";
 #elif HAKMEM_PHASE == 140
 constinit const char phase_name[] = "14";
-#else
+#elif HAKMEM_PHASE == 150
 constinit const char phase_name[] = "15";
+#else
+#error "HAKMEM_PHASE names no recorded phase: 132, 140, 143 or 150"
 #endif
 
 }  // namespace hakmem::os
+
+namespace hakmem::gate::external_guard {
+
+// The option is Phase 15's.
+constinit bool asks_by_option = HAKMEM_PHASE == 150;
+
+}  // namespace hakmem::gate::external_guard

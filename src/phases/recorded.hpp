@@ -21,8 +21,9 @@
  *
  * @owns      nothing
  * @calls     back/page_map back/slab base/attributes base/size_class base/tiny_class base/units
- *            front/layers front/thread_heap gate/alloc_header gate/classify_ptr gate/header_byte
- *            middle/misuse os/environment phases/phase_16
+ *            front/layers front/thread_heap gate/alloc_header gate/classify_ptr gate/external_guard
+ *            gate/front_gate_v2 gate/header_byte middle/misuse os/environment os/raw_log
+ *            phases/phase_16
  * @threads   any
  * @invariant none
  * @failure   as Phase 16
@@ -82,7 +83,8 @@ void* allocate_aligned(std::size_t alignment, std::size_t bytes);
 void release_above_tiny(void* block, const gate::Classified& known) noexcept;
 
 /**
- * Frees a tiny block past the fronts: where there is no heap yet, or every operation is checked.
+ * Frees a tiny block past the fronts, to its slab: where there is no heap yet, where the fronts
+ * were emptied, or where every operation is checked.
  * @param block The block.
  */
 void release_unfronted(void* block) noexcept;
@@ -146,6 +148,11 @@ struct Recorded {
     /** @copydoc Phase16::allocate */
     static void* allocate(std::size_t bytes) {
         if (void* const block = allocate_hit(bytes); HAK_LIKELY(block != nullptr)) return block;
+        return allocate_missed(bytes);
+    }
+
+    /** @copydoc Phase16::allocate_missed */
+    static void* allocate_missed(std::size_t bytes) {
         return bytes <= base::recorded_tiny_bytes_max ? recorded::allocate_slow(bytes)
                                                       : recorded::allocate_above_tiny(bytes, false);
     }

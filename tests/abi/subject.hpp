@@ -48,6 +48,7 @@ inline int subject_trim() { return malloc_trim(0); }
 extern "C" {
 int hakmem_version(void) __attribute__((weak));
 int hakmem_validate(void) __attribute__((weak));
+int hakmem_heap_walk(hakmem_walk_visitor, void*) __attribute__((weak));
 int hakmem_statistics_get(hakmem_statistics*, std::size_t) __attribute__((weak));
 void hakmem_option_list(hakmem_option_visitor, void*) __attribute__((weak));
 int hakmem_option_get(const char*, char*, std::size_t) __attribute__((weak));

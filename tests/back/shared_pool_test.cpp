@@ -8,12 +8,14 @@
 #include <cerrno>
 #include <chrono>
 #include <random>
+#include <set>
 #include <thread>
 #include <vector>
 
 #include "back/page_map.hpp"
 #include "base/bits.hpp"
 #include "os/virtual_memory.hpp"
+#include "tests/os/changed_option.hpp"
 #include "tests/os/child.hpp"
 #include "tests/os/fault_injection.hpp"
 
@@ -68,6 +70,8 @@ std::vector<UnitRun> take_all() {
         runs.push_back(run);
     }
 }
+
+UnitRun take_for(ClassId id) { return pool::take(Units{1}, 1, Growth::allowed, id); }
 
 void give_back(const std::vector<UnitRun>& runs) {
     for (const UnitRun& run : runs) pool::give_back(run);
@@ -545,6 +549,52 @@ TEST(SharedPool, I1_RoomWithoutARoomBitIsNoticed) {
     pool::give_back(run);
     give_back(runs);
     EXPECT_EQ(pool::validate(), nullptr);
+}
+
+// ---- the option sp_slot -------------------------------------------------------------------------
+
+TEST(SharedPool, WithSpSlotOffNoSuperslabServesTwoClasses) {
+    const tests::ChangedOption off(&os::Options::sp_slot, 0);
+    const std::vector<UnitRun> rest = take_all();
+    std::vector<UnitRun> runs[2];
+    for (unsigned i = 0; i < 100; i++) {
+        for (unsigned c = 0; c < 2; c++) {
+            runs[c].push_back(take_for(ClassId{static_cast<std::uint8_t>(c + 1)}));
+            ASSERT_NE(runs[c].back().superslab, nullptr);
+        }
+    }
+    std::set<const Superslab*> seen[2];
+    for (unsigned c = 0; c < 2; c++) {
+        for (const UnitRun& run : runs[c]) seen[c].insert(run.superslab);
+        EXPECT_EQ(seen[c].size(), 2u);  // 100 units of 64
+    }
+    for (const Superslab* const superslab : seen[0]) EXPECT_EQ(seen[1].count(superslab), 0u);
+    for (const auto& of_class : runs) give_back(of_class);
+    give_back(rest);
+}
+
+TEST(SharedPool, WithSpSlotOffAWhollyFreeSuperslabGoesToWhoComesFirst) {
+    const tests::ChangedOption off(&os::Options::sp_slot, 0);
+    const std::vector<UnitRun> rest = take_all();
+    const UnitRun first = take_for(ClassId{1});
+    const UnitRun other = take_for(ClassId{2});
+    EXPECT_NE(other.superslab, first.superslab);
+    pool::give_back(first);
+    const UnitRun third = take_for(ClassId{3});
+    EXPECT_EQ(third.superslab, first.superslab);
+    pool::give_back(other);
+    pool::give_back(third);
+    give_back(rest);
+}
+
+TEST(SharedPool, WithSpSlotOnTheyShare) {
+    const std::vector<UnitRun> rest = take_all();
+    const UnitRun first = take_for(ClassId{1});
+    const UnitRun other = take_for(ClassId{2});
+    EXPECT_EQ(other.superslab, first.superslab);
+    pool::give_back(first);
+    pool::give_back(other);
+    give_back(rest);
 }
 
 }  // namespace

@@ -457,6 +457,8 @@ def test_what_tools_print_is_understood():
     report = ('hakmem: external_guard: calls=3 mincore=0 handed_to_libc=3\n'
               '{"hakmem": "0.16.0", "memory": {}, "heap": {"superslabs": 2}, "classes": []}\n')
     assert bench_docs.parse_report(report) == {"superslabs": 2, "guard_calls": 3}
+    later = report.replace("calls=3", "calls=7").replace('"superslabs": 2', '"superslabs": 9')
+    assert bench_docs.parse_report(report + later) == {"superslabs": 9, "guard_calls": 7}
     with pytest.raises(bench_docs.Failure, match="no report"):
         bench_docs.parse_report("hakmem: something else\n")
     rows = [{"run_name": "put", "run_type": "iteration", "real_time": 2.0, "time_unit": "us"},

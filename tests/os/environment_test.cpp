@@ -65,7 +65,7 @@ std::optional<std::uint64_t> value_of(const char* name, const std::string& value
 
 TEST(Environment, EveryRowIsSound) {
     std::set<std::string> names;
-    for (std::size_t i = 0; i < os::option_count(); i++) {
+    for (std::size_t i = 0; i < os::option_rows; i++) {
         const OptionRow& option = os::option_row(i);
         EXPECT_TRUE(names.insert(option.name).second) << option.name;
         EXPECT_LE(std::strlen(option.name), 32u) << option.name;
@@ -73,13 +73,42 @@ TEST(Environment, EveryRowIsSound) {
         EXPECT_LE(option.default_value, option.maximum) << option.name;
         EXPECT_NE(std::strlen(option.sentence), 0u) << option.name;
         for (const char* c = option.name; *c != '\0'; c++) {
-            EXPECT_TRUE((*c >= 'a' && *c <= 'z') || *c == '_') << option.name;
+            EXPECT_TRUE((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || *c == '_')
+                << option.name;
         }
         if (option.type == OptionType::CHOICE) {
             const auto bars = std::count(option.unit, option.unit + std::strlen(option.unit), '|');
             EXPECT_EQ(static_cast<std::uint64_t>(bars), option.maximum) << option.name;
         }
     }
+}
+
+TEST(Environment, EachPhaseHasABeginningOfTheTableAndLaterRecordedOnesHaveMore) {
+    std::size_t before = 0;
+    for (const char* const phase : {"16", "13-B", "14", "15"}) {
+        std::size_t count = 0;
+        for (std::size_t i = 0; i < os::option_rows; i++) {
+            if (os::is_of_phase(os::option_row(i), phase)) count++;
+        }
+        for (std::size_t i = 0; i < os::option_rows; i++) {
+            EXPECT_EQ(os::is_of_phase(os::option_row(i), phase), i < count)
+                << phase << ' ' << os::option_row(i).name;
+        }
+        EXPECT_GT(count, before) << phase;
+        before = count;
+    }
+    EXPECT_EQ(before, os::option_rows);
+    EXPECT_EQ(std::string(os::phase_name), "16");
+}
+
+TEST(Environment, AnOptionOfAnotherPhaseIsAnsweredWithTheLibrariesThatHaveIt) {
+    const Parsed parsed = parse({"HAKMEM_TINY_ULTRA_HOT=0"});
+    EXPECT_EQ(parsed.complaints, 1u);
+    EXPECT_EQ(parsed.messages,
+              "hakmem: HAKMEM_TINY_ULTRA_HOT means nothing to phase 16: it belongs to 14 14-C 15, "
+              "whose libraries are hakmem/libhakmem_phase_*.so\n");
+    EXPECT_EQ(parsed.values.tiny_ultra_hot, os::Options{}.tiny_ultra_hot);
+    EXPECT_EQ(os::find_option("tiny_ultra_hot"), nullptr);
 }
 
 TEST(Environment, NothingGivenMeansTheDefaults) {

@@ -625,6 +625,20 @@ TYPED_TEST(RecordedPhase, ABlockWithoutItsHeaderYetIsNoMisuseToAWalk) {
     phases::Phase16::deallocate(start);
 }
 
+// An OOM handler may free what will do, and the allocation is tried again (hakmem.h).
+TYPED_TEST(RecordedPhase, ABlockThatIsFreedPastTheFrontsServesTheNextRequest) {
+    std::thread([] {
+        front::Layers& layers = tests::emptied_layers<TypeParam>();
+        void* const block = TypeParam::allocate(100);
+        layers.empty_out(*front::own_heap());
+        TypeParam::deallocate(block);
+        const back::Slab& slab = *back::page_map::slab_of(block);
+        back::BlockIndex index{};
+        ASSERT_TRUE(back::slab::index_of(slab, block, index));
+        EXPECT_NE(slab.free_bits[index.word()] & index.bit(), 0u);
+    }).join();
+}
+
 // ---- hardened -----------------------------------------------------------------------------------
 
 TYPED_TEST(RecordedPhase, HardenedNoFrontHoldsABlock) {

@@ -456,17 +456,23 @@ class Runner:
         while repeated and rounds < self.mode["rounds_max"]:
             if rounds >= self.mode["rounds_min"] and not self._time_for_another(rounds):
                 break
-            turns = self.order.sample(repeated, k=len(repeated))
-            for place, job in enumerate(turns):
+            turns = [(job, rounds * self._turns(job.suite) + turn) for job in repeated
+                     for turn in range(self._turns(job.suite))]
+            self.order.shuffle(turns)
+            for place, (job, number) in enumerate(turns):
                 advance(job.title, place, len(turns), f"round {rounds + 1}")
-                self.measure(job, rounds)
+                self.measure(job, number)
             rounds += 1
         return rounds
+
+    def _turns(self, suite: str) -> int:
+        """How often a round runs a cell: short runs are soon done, and say little alone."""
+        return self.mode["short_turns"] if self.plan.suites[suite].short else 1
 
     def _time_for_another(self, rounds: int) -> bool:
         """Whether a round as long as those before would still end in time."""
         last = [entry["seconds"] for key, entry in self.journal.entries.items()
-                if key[3] == rounds - 1 and self._repeated(key[0])]
+                if self._repeated(key[0]) and key[3] // self._turns(key[0]) == rounds - 1]
         return self.spent() + sum(last) <= self.mode["seconds"]
 
     def _repeated(self, suite: str) -> bool:

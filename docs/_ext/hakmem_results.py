@@ -82,6 +82,7 @@ class Suite:
     kind: str
     variants: tuple[str, ...]
     cases: dict[str, Case]
+    short: bool = False
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -149,7 +150,8 @@ def read_plan(path: pathlib.Path) -> Plan:
         for name, values in data["suites"].items():
             cases = [_case(case, values) for case in values["cases"]]
             suites[name] = Suite(name, values["title"], values["kind"], tuple(values["variants"]),
-                                 {case.name: case for case in cases})
+                                 {case.name: case for case in cases},
+                                 values.get("short", False))
             unknown = set(suites[name].variants) - set(variants)
             if unknown:
                 raise ResultsError(f"suite {name} has unknown variants: {sorted(unknown)}")

@@ -24,6 +24,7 @@ import bench_docs  # noqa: E402
 PLAN = '''\
 [modes.quick]
 rounds_min = 2
+short_turns = 3
 rounds_max = 3
 seconds = 0
 box_repetitions = 2
@@ -366,6 +367,17 @@ class Small:
 @pytest.fixture(autouse=True)
 def _writable_home(monkeypatch, tmp_path):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+
+def test_a_round_takes_more_samples_of_a_short_suite(tmp_path):
+    small = Small(tmp_path, GOOD)
+    plan = tmp_path / "plan.toml"
+    text = plan.read_text()
+    assert '[suites.fixed]\n' in text
+    plan.write_text(text.replace('[suites.fixed]\n', '[suites.fixed]\nshort = true\n'))
+    done = small.run()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(small.cells()["cells"]["16"]["libc"]["wall"]) == 2 * 3
 
 
 def test_samples_and_context_are_recorded(tmp_path):

@@ -25,10 +25,9 @@ def straight_line(function: str) -> list[str]:
 
 @pytest.mark.parametrize("function", ["ultra_hot_pop", "ultra_hot_push"])
 def test_a_hit_is_five_to_seven_instructions(function: str) -> None:
-    """That push says "true" is an instruction of its own, which is not the front's."""
+    """Whatever the compiler, and with whatever a caller makes of the answer left out."""
     line = straight_line(function)
-    answer = [text for text in line if re.match(r"mov\s+\$0x1,%(eax|al)", text)]
-    assert len(line) - len(answer) in REPORTED, line
+    assert len(line) in REPORTED, line
     # One way out of the line, for the miss, and no call.
     assert sum(text.startswith("j") for text in line) == 1, line
     assert not any(text.startswith("call") for text in line), line

@@ -7,12 +7,15 @@ using hakmem::front::UltraHot;
 extern "C" {
 
 void* ultra_hot_pop(UltraHot& hot);
-bool ultra_hot_push(UltraHot& hot, void* block);
+void ultra_hot_push(UltraHot& hot, void* block);
+void ultra_hot_full();  // what free does next; nobody links this
 
 void* ultra_hot_pop(UltraHot& hot) { return hakmem::front::pop_from(hot.slots[0], hot.tops[0]); }
 
-bool ultra_hot_push(UltraHot& hot, void* block) {
-    return hakmem::front::push_to(hot.slots[0], hot.tops[0], UltraHot::capacity, block);
+void ultra_hot_push(UltraHot& hot, void* block) {
+    if (!hakmem::front::push_to(hot.slots[0], hot.tops[0], UltraHot::capacity, block)) {
+        ultra_hot_full();
+    }
 }
 
 }  // extern "C"

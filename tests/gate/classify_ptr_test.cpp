@@ -8,14 +8,13 @@
 #include <memory>
 #include <vector>
 
-#include "back/large.hpp"
 #include "back/page_map.hpp"
-#include "back/shared_pool.hpp"
 #include "base/tiny_class.hpp"
 #include "base/units.hpp"
 #include "gate/alloc_header.hpp"
 #include "gate/header_byte.hpp"
 #include "tests/gate/page_after_nothing.hpp"
+#include "tests/gate/recorded_blocks.hpp"
 #include "tests/os/fault_injection.hpp"
 
 namespace {
@@ -29,49 +28,12 @@ using gate::classify_ptr;
 using gate::Domain;
 using page_map::Entry;
 using tests::FaultInjection;
+using tests::LargeBlock;
 using tests::PageAfterNothing;
-
-constinit back::SlabOwner owner{};
+using tests::PoolSlab;
 
 ClassId class_at(unsigned c) { return ClassId{static_cast<std::uint8_t>(c)}; }
 const void* at(std::uintptr_t address) { return reinterpret_cast<const void*>(address); }
-
-// A slab of the shared pool; its memory is there, and its entries are set.
-class PoolSlab {
-public:
-    explicit PoolSlab(ClassId id) {
-        owner.tag = 1;
-        slab_ = back::shared_pool::acquire_slab(id, owner, back::shared_pool::Growth::allowed);
-        EXPECT_NE(slab_, nullptr);
-    }
-    ~PoolSlab() { back::shared_pool::release_slab(*slab_); }
-    PoolSlab(const PoolSlab&) = delete;
-    PoolSlab& operator=(const PoolSlab&) = delete;
-    unsigned count() const { return slab_->block_count; }
-    char* block(unsigned i) const { return slab_->start + i * slab_->block_bytes; }
-
-private:
-    back::Slab* slab_;
-};
-
-// A large block as the recorded phases give it out: behind the header at the start of its memory.
-class LargeBlock {
-public:
-    explicit LargeBlock(std::size_t bytes) {
-        bool zero = false;
-        start_ = static_cast<char*>(back::large::allocate(bytes, base::block_alignment, zero));
-        EXPECT_NE(start_, nullptr);
-        gate::stamp_header(block(), sizeof(gate::AllocHeader));
-    }
-    ~LargeBlock() { back::large::release(record()); }
-    LargeBlock(const LargeBlock&) = delete;
-    LargeBlock& operator=(const LargeBlock&) = delete;
-    char* block() const { return start_ + sizeof(gate::AllocHeader); }
-    back::Slab& record() const { return *page_map::slab_of(start_); }
-
-private:
-    char* start_;
-};
 
 // A unit of the test's own with an entry, behind a page that nobody may touch.
 class UnitAfterNothing : public PageAfterNothing {

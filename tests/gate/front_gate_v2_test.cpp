@@ -4,13 +4,12 @@
 
 #include <cstring>
 
-#include "back/large.hpp"
 #include "back/page_map.hpp"
-#include "back/shared_pool.hpp"
 #include "base/tiny_class.hpp"
 #include "base/units.hpp"
 #include "gate/alloc_header.hpp"
 #include "tests/gate/page_after_nothing.hpp"
+#include "tests/gate/recorded_blocks.hpp"
 
 namespace {
 
@@ -23,19 +22,15 @@ using gate::classify_by_registry;
 using gate::Domain;
 using gate::front_gate_v2;
 using page_map::Entry;
+using tests::LargeBlock;
 using tests::PageAfterNothing;
-
-constinit back::SlabOwner owner{};
 
 const void* at(std::uintptr_t address) { return reinterpret_cast<const void*>(address); }
 
 // A slab whose blocks are all stamped.
-class StampedSlab {
+class StampedSlab : public tests::PoolSlab {
 public:
-    explicit StampedSlab(ClassId id) {
-        owner.tag = 1;
-        slab_ = back::shared_pool::acquire_slab(id, owner, back::shared_pool::Growth::allowed);
-        EXPECT_NE(slab_, nullptr);
+    explicit StampedSlab(ClassId id) : PoolSlab(id) {
         const unsigned k = base::recorded_class_of_slab(id);
         for (unsigned i = 0; i < count(); i++) {
             if (k < base::recorded_class_count) {
@@ -45,32 +40,6 @@ public:
             }
         }
     }
-    ~StampedSlab() { back::shared_pool::release_slab(*slab_); }
-    StampedSlab(const StampedSlab&) = delete;
-    StampedSlab& operator=(const StampedSlab&) = delete;
-    unsigned count() const { return slab_->block_count; }
-    char* block(unsigned i) const { return slab_->start + i * slab_->block_bytes; }
-
-private:
-    back::Slab* slab_;
-};
-
-// A large block, behind the header at the start of its memory.
-class LargeBlock {
-public:
-    explicit LargeBlock(std::size_t bytes) {
-        bool zero = false;
-        start_ = static_cast<char*>(back::large::allocate(bytes, base::block_alignment, zero));
-        EXPECT_NE(start_, nullptr);
-        gate::stamp_header(block(), sizeof(gate::AllocHeader));
-    }
-    ~LargeBlock() { back::large::release(*page_map::slab_of(start_)); }
-    LargeBlock(const LargeBlock&) = delete;
-    LargeBlock& operator=(const LargeBlock&) = delete;
-    char* block() const { return start_ + sizeof(gate::AllocHeader); }
-
-private:
-    char* start_;
 };
 
 // A unit with an entry, behind a page that nobody may touch.

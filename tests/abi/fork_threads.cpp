@@ -24,19 +24,22 @@ std::array<Block, 600> shared;
 std::atomic<bool> stop{false};
 std::atomic<std::size_t> started{0};
 
+/** Work for once, and then until it is told to stop. */
 void* work(void* argument) {
     started.fetch_add(1);
     Random random(reinterpret_cast<std::uintptr_t>(argument));
     std::array<Block, 64> blocks;
-    while (!stop.load(std::memory_order_relaxed)) {
+    do {
         for (int i = 0; i < 200; ++i) {
             Block& block = blocks[random.below(blocks.size())];
             block.release();
-            // Now and then a size that goes to the shared layers, where the locks are.
-            block.make(random.size(i % 20 == 0 ? 600 * kib : 2 * kib), random.next());
+            // Now and then a size that goes to the shared layers, where the locks are. Of such a
+            // block the first bytes are used, for a fork shall find threads in the allocator.
+            const std::size_t size = random.size(i % 20 == 0 ? 600 * kib : 2 * kib);
+            block.adopt(subject_malloc(size), std::min(size, 2 * kib), random.next());
         }
         usleep(200);
-    }
+    } while (!stop.load(std::memory_order_relaxed));
     for (Block& block : blocks) {
         block.release();
     }
@@ -88,7 +91,7 @@ void free_shared() {
         grandchild(seed);
     }
     if (!subject_under_tsan && seed % 4 == 0) {
-        // The heaps of the parent's threads are adopted by threads of the child.
+        // The heaps of the parent's threads are adopted by threads of the child, which work once.
         stop.store(true);
         std::array<pthread_t, 2 * workers> threads;
         for (std::size_t i = 0; i < threads.size(); ++i) {

@@ -27,6 +27,10 @@ class Scenario:
         self.program = program
         self.preload = preload
 
+    def is_any_phase(self):
+        """Whether the library under test is that of some recorded phase."""
+        return "/libhakmem_phase_" in self.preload
+
     def is_phase(self, name):
         """Whether the library under test is that of a recorded phase."""
         return self.preload.endswith(f"/libhakmem_phase_{name}.so")

@@ -26,7 +26,7 @@ void* work(void* argument) {
         for (int i = 0; i < 100; ++i) {
             Block& block = blocks[random.below(blocks.size())];
             block.release();
-            // Of a large block the first bytes are used: a fork shall find threads in the allocator.
+            // Of a large block the first bytes are used: a fork shall find threads allocating.
             const std::size_t size = random.size(i % 10 == 0 ? 100 * kib : kib);
             block.adopt(subject_malloc(size), std::min(size, kib), random.next());
         }

@@ -6,10 +6,12 @@
  * others. It must find all locks free, the blocks of all threads intact, and be able to free
  * them; it forks again, starts threads, trims, and exits. Forks come from the main thread and
  * from another one, for which the main thread is one of those that no longer exist in the child.
+ * The argument is the number of forks.
  */
+#include <sched.h>
 #include <array>
 #include <atomic>
-#include <sched.h>
+#include <cstdlib>
 
 #include "check.hpp"
 #include "subject.hpp"
@@ -34,7 +36,7 @@ void* work(void* argument) {
             Block& block = blocks[random.below(blocks.size())];
             block.release();
             // Now and then a size that goes to the shared layers, where the locks are. Of such a
-            // block the first bytes are used, for a fork shall find threads in the allocator.
+            // block the first bytes are used, for a fork shall find threads allocating.
             const std::size_t size = random.size(i % 20 == 0 ? 600 * kib : 2 * kib);
             block.adopt(subject_malloc(size), std::min(size, 2 * kib), random.next());
         }
@@ -130,9 +132,11 @@ void* fork_in_thread(void* argument) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
     subject_require();
     deadline(120);
+    const int rounds = argc > 1 ? std::atoi(argv[1]) : subject_scaled(60);
+    CHECK(rounds > 0);
     Random random(1);
     for (Block& block : shared) {
         block.make(random.size(20 * kib), random.next());
@@ -148,8 +152,7 @@ int main() {
             sched_yield();
         }
     }
-    const auto rounds = static_cast<std::uint64_t>(subject_scaled(60));
-    for (std::uint64_t i = 0; i < rounds; ++i) {
+    for (std::uint64_t i = 0; i < static_cast<std::uint64_t>(rounds); ++i) {
         if (i % 2 == 0) {
             fork_once(i);
         } else {

@@ -135,17 +135,8 @@ def processes_with(library, logs):
     return sum(1 for log in logs.iterdir() if line.search(log.read_bytes()))
 
 
-def run_session(launcher, program, base, library):
-    """Runs all steps in a fresh folder that has the same path each time."""
-    directory, logs = base / "run", base / "loader"
-    for folder in (directory, logs):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-    if program.prepare:
-        program.prepare(directory)
-    environment = measure.clean_environment(directory)
-    if library:
-        environment |= {"LD_DEBUG": "libs", "LD_DEBUG_OUTPUT": str(logs / "log")}
+def run_steps(launcher, program, directory, environment, library):
+    """Runs all steps in a folder that was prepared; the first that fails is the last one."""
     session = Session([], [], 0)
     for step in program.steps:
         run = launcher.run(step.command, directory=directory, preload=library,
@@ -161,7 +152,22 @@ def run_session(launcher, program, base, library):
             session.fault = f"{fault}: {words}\n{said.decode(errors='replace')[-1500:]}"
             return session
     session.files = [(directory / name).read_bytes() for name in program.files]
+    return session
+
+
+def run_session(launcher, program, base, library):
+    """Runs all steps in a fresh folder that has the same path each time."""
+    directory, logs = base / "run", base / "loader"
+    for folder in (directory, logs):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+    if program.prepare:
+        program.prepare(directory)
+    environment = measure.clean_environment(directory)
     if library:
+        environment |= {"LD_DEBUG": "libs", "LD_DEBUG_OUTPUT": str(logs / "log")}
+    session = run_steps(launcher, program, directory, environment, library)
+    if library and not session.fault:
         session.processes = processes_with(library, logs)
         if session.processes < len(program.steps):
             session.fault = (f"only {session.processes} processes loaded the library, for "

@@ -26,6 +26,12 @@ SMALL = {
     "startup": ["3"],
     "fragmentation": ["10000", "--live-bytes", "100000"],
     "cache_scratch": ["1000"],
+    "cache_thrash": ["1000"],
+    "batches": ["10000", "64", "1000", "shuffled"],
+    "handover": ["10000", "3", "1"],
+    "fork_exec": ["3", "--live-bytes", "100000"],
+    "burst": ["4", "--seconds", "0.01", "--trim"],
+    "latency": ["5000", "--threads", "2", "--blocks", "500", "--repetitions", "2"],
 }
 
 
@@ -85,6 +91,15 @@ def test_a_program_prints_one_line_of_figures(program, library):
     ("larson", ["100", "--smallest", "9", "--largest", "8"], "is larger than"),
     ("larson", ["100", "--threads", "0"], "--threads"),
     ("startup", ["--processes"], ""),
+    ("batches", ["100", "16", "10", "random"], "ORDER"),
+    ("batches", ["100", "16", "0", "fifo"], "COUNT"),
+    ("batches", ["100", "16", "10"], "ORDER is required"),
+    ("handover", ["100", "1"], "CONSUMERS is required"),
+    ("handover", ["100", "0", "1"], "PRODUCERS"),
+    ("handover", ["100", "1", "1", "--smallest", "9", "--largest", "8"], "is larger than"),
+    ("burst", ["0"], "MIB"),
+    ("burst", ["1", "--seconds", "-1"], ""),
+    ("latency", ["100", "--repetitions", "0"], "--repetitions"),
 ])
 def test_nonsense_is_refused(program, arguments, message):
     done = run(program, *arguments)
@@ -115,6 +130,47 @@ def test_the_size_law_is_the_records():
     assert 100 * next_size / total == pytest.approx(0.8, abs=0.05)
     assert 100 * next_size / allocations == pytest.approx(1.57, abs=0.03)
     assert 100 * (small + next_size) / allocations == pytest.approx(1.66, abs=0.03)
+
+
+@pytest.mark.parametrize("order", ["fifo", "lifo", "shuffled"])
+@pytest.mark.parametrize(("operations", "count", "done"), [
+    (1000, 1, 1000), (1000, 64, 1024), (10, 1000, 1000)])
+def test_batches_are_whole(order, operations, count, done):
+    assert outcome("batches", str(operations), "16", str(count), order)["ops"] == done
+
+
+@pytest.mark.parametrize(("producers", "consumers"), [(1, 1), (1, 3), (3, 1), (4, 4)])
+def test_every_block_is_handed_over(producers, consumers):
+    """Each producer sends as many whole parcels; what was not freed would show as a leak."""
+    line = outcome("handover", "5000", str(producers), str(consumers))
+    assert line["ops"] % (256 * producers) == 0
+    assert 0 <= line["ops"] - 5000 <= 256 * producers
+
+
+def test_a_burst_is_resident_and_the_blocks_are_the_same_every_time():
+    first, again = (outcome("burst", "32", "--seconds", seconds) for seconds in ("0", "0.05"))
+    assert first["ops"] == again["ops"]
+    assert first["full_kib"] - first["start_kib"] > 31 * 1024
+    assert "later_kib" in first and "trimmed_kib" not in first
+    # libc's malloc gives nearly all of it back when it is told to.
+    trimmed = outcome("burst", "32", "--seconds", "0", "--trim")
+    assert trimmed["trimmed_kib"] < trimmed["start_kib"] + 8 * 1024
+
+
+def test_percentiles_rise_and_no_repetition_is_below_the_least():
+    line = outcome("latency", "20000", "--blocks", "1000", "--repetitions", "3")
+    names = ["p50", "p90", "p99", "p999", "p9999", "p99999", "max"]
+    for call in ("malloc", "free"):
+        figures = [line[f"{call}_{name}"] for name in names]
+        assert figures == sorted(figures) and 0 <= figures[0] < figures[-1]
+        assert all(line[f"{call}_{name}_least"] <= line[f"{call}_{name}"] for name in names)
+    # No call takes longer than all of them, and half of them are far below a millisecond.
+    assert line["malloc_p50"] < 1e5 and line["malloc_max"] <= line["seconds"]["wall"] * 1e9
+
+
+def test_processes_that_fork_are_counted_with_their_children():
+    few, more = (outcome("fork_exec", count, "--live-bytes", "100000") for count in ("1", "9"))
+    assert more["faults"]["minor"] > 4 * few["faults"]["minor"]
 
 
 @pytest.mark.skipif(not PHASES, reason="the phase libraries are not built")

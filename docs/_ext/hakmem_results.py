@@ -20,6 +20,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
 import pathlib
 import re
@@ -45,13 +46,18 @@ class ResultsError(Exception):
 # ---- the plan -----------------------------------------------------------------------------------
 
 METRICS_OF = {
-    "program": ("throughput", "wall", "user", "system", "faults", "peak"),
+    "program": ("throughput", "wall", "user", "system", "faults", "peak", "cpu"),
+    "command": ("user", "system", "wall", "faults", "peak"),
     "counts": ("instructions", "l1_misses", "branches"),
     "counters": ("instructions", "l1_misses", "branches"),
     "calls": ("mincore", "mmap", "munmap", "madvise", "futex"),
     "report": ("superslabs", "guard_calls"),
     "box": ("time",),
 }
+REPEATED = ("program", "command")  # kinds that rounds repeat; the others count, once is enough
+
+# What a suite may count besides, by the names that its program prints; others are themselves.
+FIELDS_OF = {"per_live": ("resident_kib", "live_kib")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +72,8 @@ class Case:
     number: int = 0
     text: str = ""
     cache: str = ""
+    full_only: bool = False
+    fields: tuple[str, ...] = ()  # what its program prints besides the usual
 
     def words(self, mode: str, factor: int = 1) -> list[str]:
         """The arguments of a run; factor multiplies the number in braces."""
@@ -83,11 +91,19 @@ class Suite:
     variants: tuple[str, ...]
     cases: dict[str, Case]
     short: bool = False
+    also: tuple[str, ...] = ()  # counted besides what its kind counts
+    rows: tuple[str, ...] = ()  # a comparison has a row for each of them
+    show: tuple[str, ...] = ()  # a comparison has a further table for each of them
+    text: str = ""
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """What is counted of each run; the first is meant where none is named."""
-        return METRICS_OF[self.kind]
+        return METRICS_OF[self.kind] + self.also
+
+    def cases_in(self, mode: str) -> list[str]:
+        """The cases that a mode runs."""
+        return [name for name, case in self.cases.items() if mode != "quick" or not case.full_only]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +114,7 @@ class Variant:
     title: str
     library: str = ""
     peer: str = ""
+    path: str = ""
     phase: str = ""
     environment: tuple[tuple[str, str], ...] = ()
 
@@ -113,6 +130,28 @@ class Metric:
 
 
 @dataclasses.dataclass(frozen=True)
+class Bar:
+    """What a comparison is held against: the rows of some suites, and how far they may go.
+
+    Ratios are to the best peer of each row ("row"), to the one peer whose geometric mean is best
+    ("single"), or to the variant of that name; or a figure is compared with another one of the same
+    runs, in which case `plus` may be added, in their unit.
+    """
+
+    name: str
+    title: str
+    suites: tuple[str, ...]
+    metrics: tuple[str, ...]
+    against: str = ""
+    than: str = ""                # another metric, instead of a peer
+    cases: str = ".*"             # a regular expression that the name of a case must match
+    leave_out: tuple[str, ...] = ()
+    each_max: float | None = None
+    mean_max: float | None = None
+    plus: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
 class Plan:
     """All that may be measured."""
 
@@ -120,6 +159,8 @@ class Plan:
     metrics: dict[str, Metric]
     variants: dict[str, Variant]
     suites: dict[str, Suite]
+    bars: dict[str, Bar] = dataclasses.field(default_factory=dict)
+    ours: str = ""  # the variant that is held against the bars
 
     def suite(self, name: str) -> Suite:
         """A suite of the plan; that of a box has the cases that its bench has."""
@@ -132,9 +173,58 @@ def _case(data: dict, suite: dict) -> Case:
     program = data.get("program", suite.get("program"))
     if not program:
         raise ResultsError(f"case {data['name']} names no program")
-    words = tuple(data["arguments"])
+    words = tuple(data.get("arguments", ()))
+    fields = (field for metric in suite.get("also", ())
+              for field in FIELDS_OF.get(metric, (metric,)))
     return Case(data["name"], data["title"], program, words, tuple(data.get("quick", words)),
-                data.get("number", 0), data.get("text", ""), data.get("cache", ""))
+                data.get("number", 0), data.get("text", ""), data.get("cache", ""),
+                data.get("full_only", False), tuple(fields))
+
+
+def _cases(suite: dict) -> list[Case]:
+    """The cases that a suite lists, and those that its grids span: every value with each other."""
+    cases = [_case(case, suite) for case in suite.get("cases", ())]
+    for grid in suite.get("grids", ()):
+        axes = {name: values if isinstance(values, list) else [values]
+                for name, values in grid.items() if name != "full_only"}
+        for values in itertools.product(*axes.values()):
+            place = dict(zip(axes, values))
+            data = {name: [word.format(**place) for word in text] if isinstance(text, list)
+                    else text.format(**place) for name, text in suite["each"].items()}
+            cases.append(_case(data | {"full_only": grid.get("full_only", False)}, suite))
+    return cases
+
+
+def _suite(name: str, values: dict) -> Suite:
+    cases = _cases(values)
+    lists = {key: tuple(values.get(key, ())) for key in ("also", "rows", "show")}
+    suite = Suite(name, values["title"], values["kind"], tuple(values["variants"]),
+                  {case.name: case for case in cases}, values.get("short", False), **lists,
+                  text=values.get("text", ""))
+    if len(suite.cases) != len(cases):
+        raise ResultsError(f"suite {name} has two cases of one name")
+    if unknown := {*suite.rows, *suite.show} - set(suite.metrics):
+        raise ResultsError(f"suite {name} shows what it does not count: {sorted(unknown)}")
+    return suite
+
+
+def _bar(name: str, values: dict, suites: dict[str, Suite], variants: dict[str, Variant]) -> Bar:
+    lists = {key: tuple(values.pop(key, ())) for key in ("suites", "metrics", "leave_out")}
+    bar = Bar(name, **values, **lists)
+    if unknown := set(bar.suites) - set(suites):
+        raise ResultsError(f"bar {name} has unknown suites: {sorted(unknown)}")
+    counted = {*bar.metrics, *([bar.than] if bar.than else [])}
+    if any(counted - set(suites[suite].metrics) for suite in bar.suites):
+        raise ResultsError(f"bar {name} asks for what its suites do not count")
+    if bool(bar.than) == bool(bar.against) or (
+            bar.against and bar.against not in ("row", "single", *variants)):
+        raise ResultsError(f"bar {name} is against nothing that there is")
+    if bar.each_max is None and bar.mean_max is None:
+        raise ResultsError(f"bar {name} cannot be missed")
+    if not any(re.fullmatch(bar.cases, case) for suite in bar.suites
+               for case in suites[suite].cases):
+        raise ResultsError(f"bar {name} is about no case")
+    return bar
 
 
 def read_plan(path: pathlib.Path) -> Plan:
@@ -148,18 +238,15 @@ def read_plan(path: pathlib.Path) -> Plan:
             variants[name] = Variant(name, **values, environment=environment)
         suites = {}
         for name, values in data["suites"].items():
-            cases = [_case(case, values) for case in values["cases"]]
-            suites[name] = Suite(name, values["title"], values["kind"], tuple(values["variants"]),
-                                 {case.name: case for case in cases},
-                                 values.get("short", False))
+            suites[name] = _suite(name, values)
             unknown = set(suites[name].variants) - set(variants)
             if unknown:
                 raise ResultsError(f"suite {name} has unknown variants: {sorted(unknown)}")
-            if len(suites[name].cases) != len(cases):
-                raise ResultsError(f"suite {name} has two cases of one name")
             if set(suites[name].metrics) - set(metrics):
                 raise ResultsError(f"suite {name} counts what the plan does not explain")
-        return Plan(data["modes"], metrics, variants, suites)
+        bars = {name: _bar(name, values, suites, variants)
+                for name, values in data.get("bars", {}).items()}
+        return Plan(data["modes"], metrics, variants, suites, bars, data.get("ours", ""))
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise ResultsError(f"{path.name}: {type(error).__name__}: {error}") from error
 
@@ -297,6 +384,13 @@ def samples_of(cell: dict, metric: str) -> list[float]:
         return [ops / wall / 1e6 for ops, wall in zip(cell["ops"], cell["wall"])]
     if metric in ("wall", "user", "system"):
         return [1000 * value for value in cell[metric]]
+    if metric == "cpu":
+        return [1e9 * (user + system) / ops
+                for ops, user, system in zip(cell["ops"], cell["user"], cell["system"])]
+    if metric == "per_live":
+        return [held / live for held, live in zip(cell["resident_kib"], cell["live_kib"])]
+    if metric.endswith("_kib"):
+        return [value / 1024 for value in cell[metric]]
     if metric == "peak":
         return [value / 1024 for value in cell["peak_rss_kib"]]
     if metric == "faults":
@@ -329,8 +423,9 @@ class Run:
         """The figure at an address."""
         box = suite.startswith("boxes/")
         kind = "box" if box else self.plan.suite(suite).kind
-        metric = metric or METRICS_OF[kind][0]
-        if metric not in METRICS_OF[kind]:
+        counted = METRICS_OF[kind] if box else self.plan.suite(suite).metrics
+        metric = metric or counted[0]
+        if metric not in counted:
             raise ResultsError(f"suite {suite} does not count {metric}")
         unit = self.plan.metrics[metric].unit
         if not box:

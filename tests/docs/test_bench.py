@@ -19,7 +19,7 @@ import pytest
 from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "tools"))
-import bench_docs  # noqa: E402
+import bench_run  # noqa: E402
 
 PLAN = '''\
 [modes.quick]
@@ -37,6 +37,7 @@ user = { title = "User time", unit = "ms", better = "less" }
 system = { title = "System time", unit = "ms", better = "less" }
 faults = { title = "Page faults", unit = "faults", better = "less" }
 peak = { title = "Peak resident", unit = "MiB", better = "less" }
+cpu = { title = "Processor time of one operation", unit = "ns", better = "less" }
 time = { title = "Time of one operation", unit = "ns", better = "less" }
 
 [variants.libc]
@@ -298,9 +299,10 @@ def test_the_plan_and_the_record_fit_each_other():
     assert {r.section for r in reports.values()} >= {"3.1", "3.2", "3.3", "3.4", "3.5"}
 
 
-def test_every_program_of_the_plan_exists():
-    plan = results.read_plan(ROOT / "bench" / "plan.toml")
-    planned = {case.program for suite in plan.suites.values() for case in suite.cases.values()}
+def test_every_program_of_the_plans_exists():
+    planned = {case.program for name in ("plan.toml", "peers.toml")
+               for suite in results.read_plan(ROOT / "bench" / name).suites.values()
+               if suite.kind != "command" for case in suite.cases.values()}
     assert planned == {path.stem for path in (ROOT / "bench/programs").glob("*.cpp")}
 
 
@@ -459,25 +461,25 @@ def test_a_wrong_argument_is_refused(tmp_path, arguments, message):
 
 def test_what_tools_print_is_understood():
     perf = "# started\n\n100,,instructions:u,1,100.00,,\n7,,L1-dcache-load-misses:u,1,100.00,,\n"
-    assert bench_docs.parse_perf(perf + "9,,branches:u,1,100.00,,\n") == [100, 7, 9]
-    with pytest.raises(bench_docs.Missing, match="no access"):
-        bench_docs.parse_perf("<not supported>,,instructions:u,0,100.00,,\n")
+    assert bench_run.parse_perf(perf + "9,,branches:u,1,100.00,,\n") == [100, 7, 9]
+    with pytest.raises(bench_run.Missing, match="no access"):
+        bench_run.parse_perf("<not supported>,,instructions:u,0,100.00,,\n")
     trace = ("12 mmap(NULL, 4096) = 0x1\n12 mmap(NULL, 8192 <unfinished ...>\n13 madvise(1) = 0\n"
              "12 <... mmap resumed>) = 0x2\n12 +++ exited with 0 +++\n")
-    counted = bench_docs.count_calls(trace)
+    counted = bench_run.count_calls(trace)
     assert (counted["mmap"], counted["madvise"], counted["mincore"]) == (2, 1, 0)
     report = ('hakmem: external_guard: calls=3 mincore=0 handed_to_libc=3\n'
               '{"hakmem": "0.16.0", "memory": {}, "heap": {"superslabs": 2}, "classes": []}\n')
-    assert bench_docs.parse_report(report) == {"superslabs": 2, "guard_calls": 3}
+    assert bench_run.parse_report(report) == {"superslabs": 2, "guard_calls": 3}
     later = report.replace("calls=3", "calls=7").replace('"superslabs": 2', '"superslabs": 9')
-    assert bench_docs.parse_report(report + later) == {"superslabs": 9, "guard_calls": 7}
-    with pytest.raises(bench_docs.Failure, match="no report"):
-        bench_docs.parse_report("hakmem: something else\n")
+    assert bench_run.parse_report(report + later) == {"superslabs": 9, "guard_calls": 7}
+    with pytest.raises(bench_run.Failure, match="no report"):
+        bench_run.parse_report("hakmem: something else\n")
     rows = [{"run_name": "put", "run_type": "iteration", "real_time": 2.0, "time_unit": "us"},
             {"run_name": "put", "run_type": "aggregate", "real_time": 9.0, "time_unit": "us"},
             {"run_name": "bad", "run_type": "iteration", "error_occurred": True,
              "error_message": "no room"}]
-    assert bench_docs.parse_google({"benchmarks": rows}) == {
+    assert bench_run.parse_google({"benchmarks": rows}) == {
         "put": {"time": [2000.0]}, "bad": {"failed": "no room"}}
 
 

@@ -1,0 +1,87 @@
+// bench_fork_exec PROCESSES [--live-bytes N]
+//
+// A process with a heap forks, the child allocates a little and becomes another program, and the
+// parent goes on allocating while it runs: what shells, make and servers of the older kind do. It
+// pays for the handlers of fork, for the pages that parent and child then copy, and for the start
+// of the child's program under the same allocator. Times and faults are those of parent and
+// children together.
+//
+// After lmbench (McVoy and Staelin, "lmbench: Portable Tools for Performance Analysis", 1996), which
+// times fork with exec; the heap and the child's own allocations are what make it one of malloc.
+#include "program.hpp"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <vector>
+
+namespace {
+
+constexpr std::uint32_t smallest_bytes = 16;
+constexpr std::uint32_t largest_bytes = 2048;
+constexpr int blocks_of_a_turn = 64;
+
+void replace_some(std::vector<char*>& blocks, programs::Random& random) {
+    for (int turn = 0; turn < blocks_of_a_turn; ++turn) {
+        char*& block = blocks[random.below(static_cast<std::uint32_t>(blocks.size()))];
+        std::free(block);
+        block = programs::allocate(random.between(smallest_bytes, largest_bytes));
+        *block = static_cast<char>(turn);
+    }
+}
+
+[[noreturn]] void become_another_program(std::vector<char*>& blocks, programs::Random& random) {
+    replace_some(blocks, random);
+    char path[] = "/bin/true";
+    char* const arguments[] = {path, nullptr};
+    execve(path, arguments, environ);
+    _exit(127);
+}
+
+/** Adds the figures of one meter to those of another; the peak is the larger one. */
+programs::Json together(programs::Json one, const programs::Json& other) {
+    for (const char* clock : {"user", "system"}) {
+        one["seconds"][clock] =
+            one["seconds"][clock].get<double>() + other["seconds"][clock].get<double>();
+    }
+    for (const char* kind : {"minor", "major"}) {
+        one["faults"][kind] = one["faults"][kind].get<long>() + other["faults"][kind].get<long>();
+    }
+    return one;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app("Forks a process with a heap and runs another program.", "bench_fork_exec");
+    std::uint64_t processes = 0;
+    std::size_t live_bytes = std::size_t{16} << 20U;
+    app.add_option("PROCESSES", processes, "one after the other")
+        ->required()
+        ->check(programs::operations_range);
+    app.add_option("--live-bytes", live_bytes, "of the parent, about (16 MiB)")
+        ->check(programs::size_range);
+    return programs::main_of(app, argc, argv, [&] {
+        std::vector<char*> blocks(2 * live_bytes / (smallest_bytes + largest_bytes) + 1);
+        programs::Random random(1);
+        for (char*& block : blocks) {
+            block = programs::allocate(random.between(smallest_bytes, largest_bytes));
+            *block = 1;
+        }
+        const programs::Meter own;
+        const programs::Meter children(RUSAGE_CHILDREN);
+        for (std::uint64_t started = 0; started < processes; ++started) {
+            const pid_t child = fork();
+            if (child < 0) programs::give_up("fork fails");
+            if (child == 0) become_another_program(blocks, random);
+            replace_some(blocks, random);
+            int status = 0;
+            if (waitpid(child, &status, 0) != child || status != 0) {
+                programs::give_up("a child did not end well");
+            }
+        }
+        programs::Outcome outcome{processes, together(own.stop(), children.stop())};
+        for (char* const block : blocks) std::free(block);
+        return outcome;
+    });
+}

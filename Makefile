@@ -4,13 +4,16 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 JOBS ?= $(shell nproc)
 PYTHON := /usr/bin/python3
-# quick takes about two minutes of measuring, full at most fifteen.
+# bench-docs: quick takes about two minutes of measuring, full at most fifteen. bench-peers takes
+# longer: it has more than a hundred rows.
 BENCH ?= quick
+# What bench-peers passes on to tools/compare.py.
+COMPARE ?=
 SOURCES = $(shell find src tests bench -name bad -prune -o \
             \( -name '*.h' -o -name '*.hpp' -o -name '*.cpp' -o -name '*.c' \) -print)
 
 .DEFAULT_GOAL := libraries
-.PHONY: libraries demo test docs bench-docs tidy install package format clean help
+.PHONY: libraries demo test docs bench-docs bench-peers tidy install package format clean help
 
 libraries: build/release/CMakeCache.txt ## build/release/lib: libhakmem.so, libhakmem.a, hakmem.o
 	cmake --build --preset release --parallel $(JOBS) --target libraries
@@ -33,6 +36,11 @@ bench-docs: ## measures all that docs show, BENCH=quick or full, and builds buil
 	cmake --build --preset release --parallel $(JOBS) --target measured
 	$(PYTHON) tools/bench_docs.py --mode $(BENCH) --build build/release
 	$(PYTHON) docs/build.py
+
+bench-peers: ## HAKMEM beside its peers and the bars, BENCH=quick or full, COMPARE="--peer NAME=PATH"
+	cmake --preset release -DHAKMEM_BENCH=ON
+	cmake --build --preset release --parallel $(JOBS) --target bench_programs hakmem
+	$(PYTHON) tools/compare.py --mode $(BENCH) --build build/release $(COMPARE)
 
 tidy: ## the structure rules alone
 	$(PYTHON) tests/tidy --build build/release

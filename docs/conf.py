@@ -15,7 +15,7 @@ copyright = author
 _cmake = (HERE.parent / "CMakeLists.txt").read_text(encoding="utf-8")
 release = re.search(r"project\(hakmem VERSION ([0-9.]+)", _cmake).group(1)
 
-extensions = ["breathe", "hakmem_docs", "hakmem_bench"]
+extensions = ["breathe", "hakmem_docs", "hakmem_bench", "hakmem_peers"]
 exclude_patterns = ["_static/README*"]
 primary_domain = "cpp"
 highlight_language = "c++"

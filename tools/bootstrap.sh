@@ -6,6 +6,7 @@
 #        test    everything that is checked         (make test)
 #        docs    the documentation                  (make docs)
 #        bench-docs  the same, measured on this machine (make bench-docs)
+#        bench-peers HAKMEM beside the allocators that it is compared with (make bench-peers)
 #        peers   only install the allocators that HAKMEM is compared with
 # With --packages after the goal, only the packages are installed and nothing is run.
 #
@@ -19,7 +20,7 @@ set -eu
 
 say() { printf '\n==> %s\n' "$*"; }
 die() { printf '\nbootstrap: %s\n' "$*" >&2; exit 1; }
-usage() { sed -n '2,10s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,11s/^# \{0,1\}//p' "$0"; }
 
 # ---- what each goal needs; `a|b` means: either will do, preferably a ------------------------
 
@@ -46,8 +47,13 @@ optional_test="$optional_demo perl nodejs default-jre-headless redis-server redi
 packages_bench_docs="$packages_docs
     libbenchmark-dev nlohmann-json3-dev libcli11-dev git python3-rich strace valgrind"
 
+packages_bench_peers="$packages_build libbenchmark-dev nlohmann-json3-dev libcli11-dev git
+    python3-rich python3-matplotlib valgrind"
+
 packages_peers=''
 optional_peers='libjemalloc2 libtcmalloc-minimal4|libtcmalloc-minimal4t64 libmimalloc2.0'
+# Real programs that bench-peers times when they are there.
+optional_bench_peers="$optional_peers sqlite3 clang perl nodejs redis-server redis-tools"
 
 # ---- what is there ---------------------------------------------------------------------------
 
@@ -219,6 +225,7 @@ case $goal in
     test) provide "$packages_test" "$optional_test" ;;
     docs) provide "$packages_docs" "$optional_docs" ;;
     bench-docs) provide "$packages_bench_docs" "$optional_peers" ;;
+    bench-peers) provide "$packages_bench_peers" "$optional_bench_peers" ;;
     peers) provide "$packages_peers" "$optional_peers"; run=no ;;
     help | -h | --help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;

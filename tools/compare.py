@@ -32,6 +32,9 @@ import compare_report
 import hakmem_comparison as comparison
 
 
+RECORDED = ROOT / "bench" / "comparison"
+
+
 # ---- peers --------------------------------------------------------------------------------------
 
 
@@ -91,6 +94,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
                         help="the build that is measured (build/release)")
     parser.add_argument("--out", type=pathlib.Path, help="folder of the results (compare/ below "
                         "the build)")
+    parser.add_argument("--record", action="store_true",
+                        help="the documentation shows it: also into bench/comparison/<machine>/")
     parser.add_argument("--render", action="store_true",
                         help="only show what the folder has, measure nothing")
     parser.add_argument("--fresh", action="store_true", help="do not go on with an earlier run")
@@ -156,7 +161,8 @@ def take(plan: results.Plan, given: argparse.Namespace, console: Console) -> boo
     suites = bench_run.collect(plan, journal, sources)
     titles = {suite: {name: plan.variants[name].title for name in plan.suites[suite].variants}
               for suite in suites}
-    bench_run.record(given.out, suites, about, lambda suite: {"variants": titles[suite]})
+    for folder in [given.out, *([RECORDED / bench_run.machine_name()] if given.record else [])]:
+        bench_run.record(folder, suites, about, lambda suite: {"variants": titles[suite]})
     journal.path.unlink()
     bench_run.summary(console, suites)
     console.print(f"{rounds} rounds in {runner.spent():.0f} s", highlight=False)

@@ -61,18 +61,6 @@ def library_words(found: comparison.Comparison) -> list[str]:
     return list(titles)
 
 
-def verdict_words(found: comparison.Comparison, verdict: comparison.Verdict) -> list[str]:
-    """A verdict as the cells of its table: title, what is asked, mean, worst, rows, state."""
-    mean = "" if verdict.mean is None else f"{verdict.mean:.3f}"
-    worst = verdict.reason
-    if verdict.worst is not None:
-        peer = found.variants(verdict.worst_row.suite).get(verdict.peer, "")
-        worst = f"{verdict.worst:.3f}{' of ' + peer if peer else ''}, " \
-                f"{found.row_title(verdict.worst_row)}"
-    return [verdict.bar.title, comparison.bar_words(verdict.bar), mean, worst,
-            f"{verdict.measured} of {verdict.asked}", verdict.state]
-
-
 VERDICT_HEADINGS = ("bar", "asks for", "geometric mean", "worst row", "rows", "verdict")
 
 
@@ -107,7 +95,7 @@ def show_verdicts(console: Console, found: comparison.Comparison) -> None:
     for heading in VERDICT_HEADINGS:
         table.add_column(heading)
     for verdict in found.verdicts():
-        *cells, state = verdict_words(found, verdict)
+        *cells, state = comparison.verdict_words(found, verdict)
         table.add_row(*cells, Text(state, style=COLOURS.get(state, "")))
     console.print(table)
 
@@ -127,8 +115,8 @@ def markdown(found: comparison.Comparison) -> str:
     lines += ["A ratio is the median of the ratios within the rounds, with their quartiles; below "
               "1 HAKMEM costs less. Figures are medians, with the least and the most.", ""]
     lines += ["## Bars", ""]
-    lines += _markdown_table(list(VERDICT_HEADINGS),
-                             [verdict_words(found, verdict) for verdict in found.verdicts()])
+    lines += _markdown_table(list(VERDICT_HEADINGS), [
+        comparison.verdict_words(found, verdict) for verdict in found.verdicts()])
     lines += ["## Libraries", ""]
     lines += [f"- {words}" for words in library_words(found)] + [""]
     for suite in found.files:

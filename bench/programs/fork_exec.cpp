@@ -6,7 +6,7 @@
 // of the child's program under the same allocator. Times and faults are those of parent and
 // children together.
 //
-// After lmbench (McVoy and Staelin, "lmbench: Portable Tools for Performance Analysis", 1996), which
+// After lmbench (McVoy and Staelin, "lmbench: Portable Tools for Performance Analysis", 1996): it
 // times fork with exec; the heap and the child's own allocations are what make it one of malloc.
 #include "program.hpp"
 

@@ -4,9 +4,9 @@
 // thread that did not allocate it, and where consumers are fewer than producers one thread frees
 // for several heaps at once. Blocks go over in parcels, so that the queue is not what is timed.
 //
-// After Lever and Boreham ("malloc() Performance in a Multithreaded Linux Environment", 2000), whose
-// test of threads that only allocate and others that only free mimalloc-bench has as xmalloc-test;
-// it is also the case by which Berger et al. ("Hoard", 2000) tell allocators apart whose memory
+// After Lever and Boreham ("malloc() Performance in a Multithreaded Linux Environment", 2000). That
+// some threads only allocate and others only free is what mimalloc-bench has as xmalloc-test; it is
+// also the case by which Berger et al. ("Hoard", 2000) tell allocators apart whose memory
 // blows up. producer_consumer is the same for pairs of threads that share nothing with others.
 #include "program.hpp"
 

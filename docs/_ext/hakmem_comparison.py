@@ -59,9 +59,14 @@ class Verdict:
     reason: str = ""
 
 
+def ratios(costs: list[float], base: list[float]) -> list[float]:
+    """What the rounds' ratios are; a base of nothing has none."""
+    return [a / b for a, b in zip(costs, base) if b > 0]
+
+
 def ratio_of(costs: list[float], base: list[float]) -> Ratio | None:
     """The ratio of two variants from the costs of the same rounds; None without any."""
-    pairs = sorted(a / b for a, b in zip(costs, base) if b > 0)
+    pairs = ratios(costs, base)
     if not pairs:
         return None
     if len(pairs) == 1:
@@ -71,10 +76,11 @@ def ratio_of(costs: list[float], base: list[float]) -> Ratio | None:
 
 
 class Comparison:
-    """Recorded suites of a plan, by name."""
+    """Recorded suites of a plan, by name; with sources it is known what of them is stale."""
 
-    def __init__(self, plan: results.Plan, files: dict[str, dict]) -> None:
-        self.plan, self.files = plan, files
+    def __init__(self, plan: results.Plan, files: dict[str, dict], machine: str = "",
+                 sources: results.Sources | None = None) -> None:
+        self.plan, self.files, self.machine, self.sources = plan, files, machine, sources
 
     def variants(self, suite: str) -> dict[str, str]:
         """The variants of a recorded suite and their titles, those of --peer included."""
@@ -113,9 +119,19 @@ class Comparison:
         if cell is None or "missing" in cell:
             reason = cell["missing"] if cell else "no run of it is recorded"
             return results.Value(results.MISSING, unit, reason=reason)
+        common = {"stale": self._is_stale(row, variant, cell),
+                  "commit": self.files[row.suite]["context"]["commit"]}
         if "failed" in cell:
-            return results.Value(results.FAILED, unit, reason=cell["failed"])
-        return results.Value(results.MEASURED, unit, tuple(results.samples_of(cell, row.metric)))
+            return results.Value(results.FAILED, unit, reason=cell["failed"], **common)
+        samples = tuple(results.samples_of(cell, row.metric))
+        return results.Value(results.MEASURED, unit, samples, **common)
+
+    def _is_stale(self, row: Row, variant: str, cell: dict) -> bool:
+        if self.sources is None:
+            return False
+        program = self.plan.suites[row.suite].cases[row.case].program
+        known = self.plan.variants.get(variant)  # none where --peer named it
+        return cell["sources"] != self.sources.cell(program, known.phase if known else "")
 
     def costs(self, row: Row, variant: str) -> list[float]:
         """What the rounds cost a variant; nothing where it has no figures."""
@@ -166,20 +182,20 @@ class Comparison:
         if bar.than:
             return self._judge_own(bar, asked, measured)
         single = self.single_best(measured, bar.leave_out) if bar.against == "single" else ""
-        ratios: dict[Row, tuple[float, str]] = {}
+        taken: dict[Row, tuple[float, str]] = {}
         for row in measured:
             base = {"row": self.best_peer(row, bar.leave_out), "single": single}.get(
                 bar.against, bar.against)
             if base and (ratio := self.ratio(row, self.plan.ours, base)):
-                ratios[row] = (ratio.middle, base)
-        if not ratios:
+                taken[row] = (ratio.middle, base)
+        if not taken:
             return Verdict(bar, results.MISSING, asked=len(asked), reason="no peer has figures")
-        mean = geometric_mean([ratio for ratio, _ in ratios.values()])
-        worst = max(ratios, key=lambda row: ratios[row][0])
+        mean = geometric_mean([ratio for ratio, _ in taken.values()])
+        worst = max(taken, key=lambda row: taken[row][0])
         missed = any(limit is not None and figure > limit for figure, limit in (
-            (ratios[worst][0], bar.each_max), (mean, bar.mean_max)))
-        return Verdict(bar, _state(missed, len(ratios), len(asked)), mean, ratios[worst][0], worst,
-                       len(ratios), len(asked), ratios[worst][1])
+            (taken[worst][0], bar.each_max), (mean, bar.mean_max)))
+        return Verdict(bar, _state(missed, len(taken), len(asked)), mean, taken[worst][0], worst,
+                       len(taken), len(asked), taken[worst][1])
 
     def _judge_own(self, bar: results.Bar, asked: list[Row], measured: list[Row]) -> Verdict:
         """A figure against another one of the same runs."""
@@ -221,7 +237,20 @@ def bar_words(bar: results.Bar) -> str:
     return f"{', '.join(words)} of {names.get(bar.against, bar.against)}{left}"
 
 
-def load(plan: results.Plan, folder: pathlib.Path) -> Comparison:
+def verdict_words(found: Comparison, verdict: Verdict) -> list[str]:
+    """A verdict as the cells of a table: title, what is asked, mean, worst row, rows, state."""
+    mean = "" if verdict.mean is None else f"{verdict.mean:.3f}"
+    worst = verdict.reason
+    if verdict.worst is not None:
+        peer = found.variants(verdict.worst_row.suite).get(verdict.peer, "")
+        worst = f"{verdict.worst:.3f}{' of ' + peer if peer else ''}, " \
+                f"{found.row_title(verdict.worst_row)}"
+    return [verdict.bar.title, bar_words(verdict.bar), mean, worst,
+            f"{verdict.measured} of {verdict.asked}", verdict.state]
+
+
+def load(plan: results.Plan, folder: pathlib.Path, machine: str = "",
+         sources: results.Sources | None = None) -> Comparison:
     """What is recorded in a folder."""
     files = {}
     for path in sorted(folder.glob("*.json")):
@@ -231,4 +260,14 @@ def load(plan: results.Plan, folder: pathlib.Path) -> Comparison:
                                        f"{results.FORMAT}")
         if data["suite"] in plan.suites:
             files[data["suite"]] = data
-    return Comparison(plan, {name: files[name] for name in plan.suites if name in files})
+    return Comparison(plan, {name: files[name] for name in plan.suites if name in files}, machine,
+                      sources)
+
+
+def newest(root: pathlib.Path) -> Comparison:
+    """The comparison of this repository that was recorded last; an empty one where none was."""
+    plan, sources = results.read_plan(root / "bench" / "peers.toml"), results.Sources(root)
+    taken = [load(plan, folder, folder.name, sources)
+             for folder in sorted((root / "bench" / "comparison").glob("*/"))]
+    return max((found for found in taken if found.files), default=Comparison(plan, {}),
+               key=lambda found: max(data["context"]["finished"] for data in found.files.values()))

@@ -156,7 +156,7 @@ class SmallDocs:
             import sys
             sys.path.insert(0, {str(ROOT / "docs" / "_ext")!r})
             project = "small"
-            extensions = ["breathe", "hakmem_docs", "hakmem_bench"]
+            extensions = ["breathe", "hakmem_docs", "hakmem_bench", "hakmem_peers"]
             breathe_projects = {{"small": {str(tree / "doxygen" / "xml")!r}}}
             breathe_default_project = "small"
             hakmem_root = {str(tree)!r}

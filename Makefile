@@ -4,8 +4,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 JOBS ?= $(shell nproc)
 PYTHON := /usr/bin/python3
-# bench-docs: quick takes about two minutes of measuring, full at most fifteen. bench-peers takes
-# longer: it has more than a hundred rows.
+# bench-docs: quick takes about two minutes of measuring, full at most fifteen. bench-peers has two
+# hundred rows: quick takes about ten minutes, full an hour and more.
 BENCH ?= quick
 # What bench-peers passes on to tools/compare.py.
 COMPARE ?=

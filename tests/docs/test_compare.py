@@ -437,9 +437,12 @@ def real(plan, tmp_path, library, monkeypatch):
     return run
 
 
-def test_a_real_program_must_say_what_it_says_on_glibc(real):
+def test_a_real_program_must_say_what_it_says_on_glibc(real, tmp_path):
     taken = real("pwd; echo well > made; test -f made", "plain")
     assert taken["wall"] > 0 and taken["peak_rss_kib"] > 500 and taken["minor_faults"] > 0
+    # Once on glibc, for what it should say; then unmeasured and measured.
+    real("echo $0 >> ../runs", "plain")
+    assert len((tmp_path / "runs").read_text().splitlines()) == 3
     with pytest.raises(bench_run.Failure, match="another output than on glibc"):
         real("echo $LD_PRELOAD", "plain")
     with pytest.raises(bench_run.Failure, match="exit status 3"):

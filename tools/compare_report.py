@@ -16,6 +16,8 @@ COLOURS = {comparison.MET: "green", comparison.MISSED: "red", comparison.OPEN: "
 PANEL_ROWS = 46
 PANEL_INCHES, ROW_INCHES, HEAD_INCHES = 7.5, 0.27, 0.95
 LEGEND_COLUMNS = 6
+# Ratios beyond stand at the edge and are written beside it: they would press the others together.
+EDGE = 8.0
 MARKERS = "os^Dv<>Pp*hX"
 # Okabe and Ito's colours, which people with any colour vision tell apart; ours is the strongest.
 OURS_COLOUR = "#d55e00"
@@ -207,28 +209,33 @@ def _draw_row(axes, found: comparison.Comparison, row: comparison.Row, place: in
               styles: dict[str, dict]) -> list[float]:
     """Marks of one row, each a little apart from the others so that none is hidden."""
     best = found.best_peer(row)
-    values = []
+    values, beyond = [], []
     for at, (name, style) in enumerate(styles.items()):
         ratio = found.ratio(row, name, best)
         if ratio is None or ratio.low <= 0:
             continue
         level = place + 0.6 * (at / max(1, len(styles) - 1) - 0.5)
-        axes.plot([ratio.low, ratio.high], [level, level], color=style["color"], linewidth=1,
-                  zorder=2)
-        axes.plot([ratio.middle], [level], linestyle="", zorder=3, **style)
-        values += [ratio.low, ratio.high]
+        low, middle, high = (min(max(value, 1 / EDGE), EDGE)
+                             for value in (ratio.low, ratio.middle, ratio.high))
+        axes.plot([low, high], [level, level], color=style["color"], linewidth=1, zorder=2)
+        axes.plot([middle], [level], linestyle="", zorder=3, **style)
+        if middle != ratio.middle:
+            beyond.append(f"{found.variants(row.suite)[name]} {results.number(ratio.middle)}")
+        values += [low, high]
+    axes.annotate("\n".join(beyond), (1.01, place), xycoords=axes.get_yaxis_transform(),
+                  va="center", fontsize=6 if len(beyond) < 3 else 4.5)
     return values
 
 
 def _ticks(all_axes, values: list[float]) -> None:
-    """Few round ratios, whatever the range: a logarithmic axis alone would show 10 and 100."""
+    """Few round ratios, whatever the range: a logarithmic axis alone would show 1 and 10."""
     low, high = min([*values, 0.8]), max([*values, 1.25])
-    steps = [0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 2] if high / low < 4 else [
-        mark * 10.0 ** power for power in range(-4, 6)
-        for mark in ((1, 2, 5) if high / low < 200 else (1,))]
-    marks = [step for step in steps if low / 1.05 <= step <= high * 1.05]
+    steps = [0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 2, 3, 4] if high / low < 5 else [
+        2.0 ** power for power in range(-3, 4)]
+    marks = [step for step in steps if low <= step <= high]
+    margin = (high / low) ** 0.03
     for axes in all_axes:
-        axes.set_xlim(low / 1.05, high * 1.05)
+        axes.set_xlim(low / margin, high * margin)
         axes.set_xticks(marks, [f"{mark:g}" for mark in marks])
         axes.minorticks_off()
         axes.grid(axis="x", color="#dddddd", linewidth=0.6, zorder=0)

@@ -5,7 +5,7 @@
 #        release-clang  clang, optimised: unit, model, ABI and fast-path tests
 #        asan           AddressSanitizer and UndefinedBehaviorSanitizer: unit, model, lifecycle
 #        tsan           ThreadSanitizer: the same
-#        docs           the documentation alone, where each warning is an error; not of all
+#        docs           the documentation alone, where each warning is an error; no part of all
 #
 # A stage that fails stops the run. JOBS=n sets how many jobs run at a time. The last line counts
 # the tests of all stages together.

@@ -124,6 +124,8 @@ def check(plan: results.Plan, given: argparse.Namespace) -> None:
         raise results.ResultsError(f"no suite {', '.join(sorted(unknown))}; --list lists them")
     if given.rounds is not None and given.rounds < 1:
         raise results.ResultsError("--rounds wants at least one")
+    if given.render and not any(given.out.glob("*.json")):
+        raise results.ResultsError(f"nothing was measured yet in {given.out.name}/")
     if not given.render and not (given.build / "bin").is_dir():
         raise results.ResultsError("nothing is built; make bench-peers builds and measures")
 

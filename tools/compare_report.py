@@ -97,8 +97,8 @@ def show_verdicts(console: Console, found: comparison.Comparison) -> None:
     for heading in VERDICT_HEADINGS:
         table.add_column(heading)
     for verdict in found.verdicts():
-        *cells, state = comparison.verdict_words(found, verdict)
-        table.add_row(*cells, Text(state, style=COLOURS.get(state, "")))
+        *cells, words = comparison.verdict_words(found, verdict)
+        table.add_row(*cells, Text(words, style=COLOURS.get(verdict.state, "")))
     console.print(table)
 
 

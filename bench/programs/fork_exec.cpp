@@ -38,7 +38,7 @@ void replace_some(std::vector<char*>& blocks, programs::Random& random) {
     _exit(127);
 }
 
-/** Adds the figures of one meter to those of another; the peak is the larger one. */
+/** Adds the times and faults of one meter to those of another; the peak stays that of the first. */
 programs::Json together(programs::Json one, const programs::Json& other) {
     for (const char* clock : {"user", "system"}) {
         one["seconds"][clock] =

@@ -10,6 +10,7 @@
 // blows up. producer_consumer is the same for pairs of threads that share nothing with others.
 #include "program.hpp"
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -74,13 +75,15 @@ void produce(Market& market, std::uint64_t parcels, Sizes sizes, std::uint64_t s
     market.leave();
 }
 
-void consume(Market& market) {
+/** Frees what comes, and counts it. */
+void consume(Market& market, std::atomic<std::uint64_t>& freed) {
     for (Parcel parcel = market.take(); !parcel.empty(); parcel = market.take()) {
         const char mark = *parcel.front();
         for (char* const block : parcel) {
             if (*block != mark) programs::give_up("a block was changed");
             std::free(block);
         }
+        freed += parcel.size();
     }
 }
 
@@ -114,14 +117,15 @@ int main(int argc, char** argv) {
         const std::uint64_t parcels = operations / (producers * parcel_blocks) + 1;
         Market market(producers);
         std::vector<std::thread> threads;
+        std::atomic<std::uint64_t> freed{0};
         const programs::Meter meter;
         for (std::size_t place = 0; place < producers; ++place) {
             threads.emplace_back(produce, std::ref(market), parcels, sizes, place);
         }
         for (std::size_t place = 0; place < consumers; ++place) {
-            threads.emplace_back(consume, std::ref(market));
+            threads.emplace_back(consume, std::ref(market), std::ref(freed));
         }
         for (std::thread& thread : threads) thread.join();
-        return programs::Outcome{parcels * producers * parcel_blocks, meter.stop()};
+        return programs::Outcome{freed, meter.stop()};
     });
 }

@@ -141,7 +141,7 @@ def test_batches_are_whole(order, operations, count, done):
 
 @pytest.mark.parametrize(("producers", "consumers"), [(1, 1), (1, 3), (3, 1), (4, 4)])
 def test_every_block_is_handed_over(producers, consumers):
-    """Each producer sends as many whole parcels; what was not freed would show as a leak."""
+    """Each producer sends as many whole parcels; what is counted is what was freed."""
     line = outcome("handover", "5000", str(producers), str(consumers))
     assert line["ops"] % (256 * producers) == 0
     assert 0 <= line["ops"] - 5000 <= 256 * producers

@@ -11,6 +11,8 @@ gathers rows. It is
     not met     a measured row or the mean is beyond what is allowed, or HAKMEM failed on a row
     open        what was measured holds, and not all was
     not measured    there is nothing to judge
+
+A verdict on figures of which some are stale is itself stale, and says so.
 """
 
 from __future__ import annotations
@@ -57,6 +59,7 @@ class Verdict:
     asked: int = 0
     peer: str = ""                # the single one, or whose it was in the worst row
     reason: str = ""
+    stale: bool = False           # the code has changed since some of it was measured
 
 
 def ratios(costs: list[float], base: list[float]) -> list[float]:
@@ -123,7 +126,10 @@ class Comparison:
                   "commit": self.files[row.suite]["context"]["commit"]}
         if "failed" in cell:
             return results.Value(results.FAILED, unit, reason=cell["failed"], **common)
-        samples = tuple(results.samples_of(cell, row.metric))
+        try:
+            samples = tuple(results.samples_of(cell, row.metric))
+        except KeyError:
+            return results.Value(results.MISSING, unit, reason="recorded before it was counted")
         return results.Value(results.MEASURED, unit, samples, **common)
 
     def _is_stale(self, row: Row, variant: str, cell: dict) -> bool:
@@ -212,7 +218,12 @@ class Comparison:
 
     def verdicts(self) -> list[Verdict]:
         """All bars, in the order of the plan."""
-        return [self.judge(bar) for bar in self.plan.bars.values()]
+        return [dataclasses.replace(self.judge(bar), stale=self._is_any_stale(bar))
+                for bar in self.plan.bars.values()]
+
+    def _is_any_stale(self, bar: results.Bar) -> bool:
+        return any(self.value(row, name).stale for row in self.asked(bar)
+                   if row.suite in self.files for name in self.variants(row.suite))
 
 
 def _state(missed: bool, measured: int, asked: int) -> str:
@@ -246,7 +257,8 @@ def verdict_words(found: Comparison, verdict: Verdict) -> list[str]:
         worst = f"{verdict.worst:.3f}{' of ' + peer if peer else ''}, " \
                 f"{found.row_title(verdict.worst_row)}"
     return [verdict.bar.title, bar_words(verdict.bar), mean, worst,
-            f"{verdict.measured} of {verdict.asked}", verdict.state]
+            f"{verdict.measured} of {verdict.asked}",
+            verdict.state + (", stale" if verdict.stale else "")]
 
 
 def load(plan: results.Plan, folder: pathlib.Path, machine: str = "",

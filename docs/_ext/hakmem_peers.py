@@ -22,7 +22,7 @@ import hakmem_results as results
 from hakmem_bench import WORDS, figure, value_node
 from hakmem_docs import root_of, table
 
-UNTAKEN = " No comparison is recorded; tools/compare.py --record takes one."
+UNTAKEN = "tools/compare.py --record"
 
 
 def comparison_of(env) -> comparison.Comparison:
@@ -47,7 +47,9 @@ class PeersDirective(SphinxDirective):
             if not self.found.files or (
                     self.arguments and self.arguments[0] not in self.found.files):
                 return [nodes.paragraph("", "", nodes.strong("", "Not measured."),
-                                        nodes.Text(UNTAKEN), classes=["not-measured"])]
+                                        nodes.Text(" No comparison is recorded; "),
+                                        nodes.literal("", UNTAKEN), nodes.Text(" takes one."),
+                                        classes=["not-measured"])]
             return self.show()
         except results.ResultsError as error:
             return [self.state.document.reporter.warning(str(error), line=self.lineno)]

@@ -219,6 +219,8 @@ def _bar(name: str, values: dict, suites: dict[str, Suite], variants: dict[str, 
     if bool(bar.than) == bool(bar.against) or (
             bar.against and bar.against not in ("row", "single", *variants)):
         raise ResultsError(f"bar {name} is against nothing that there is")
+    if bar.than and (bar.each_max is None or bar.mean_max is not None):
+        raise ResultsError(f"bar {name} takes each_max and no mean_max")
     if bar.each_max is None and bar.mean_max is None:
         raise ResultsError(f"bar {name} cannot be missed")
     if not any(re.fullmatch(bar.cases, case) for suite in bar.suites
@@ -246,6 +248,8 @@ def read_plan(path: pathlib.Path) -> Plan:
                 raise ResultsError(f"suite {name} counts what the plan does not explain")
         bars = {name: _bar(name, values, suites, variants)
                 for name, values in data.get("bars", {}).items()}
+        if data.get("ours", "") not in ("", *variants):
+            raise ResultsError(f"no variant {data['ours']}, which is to be ours")
         return Plan(data["modes"], metrics, variants, suites, bars, data.get("ours", ""))
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise ResultsError(f"{path.name}: {type(error).__name__}: {error}") from error

@@ -7,7 +7,8 @@
  *     malloc   ultra_hot ─▶ heap_v2 ─▶ bump ─▶ small_mag ─▶ tls_sll ─▶ slabs
  *     free     ultra_hot ─▶ heap_v2 ─▶ small_mag ─▶ tls_sll
  *
- * It gained a fifth where all requests are of these sizes, and lost a little where few are.
+ * The record says that it gained a fifth where all requests are of these sizes, and lost a little
+ * where few are.
  *
  * @owns      the composition; no state
  * @calls     gate/classify_ptr phases/recorded

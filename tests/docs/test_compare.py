@@ -153,6 +153,8 @@ def test_a_grid_combines_every_value_with_each_other(plan):
     ('suites = ["burst"]', 'suites = ["bursts"]', "unknown suites"),
     ('than = "start_kib"', 'than = "peaks"', "do not count"),
     ('than = "start_kib"', "", "against nothing"),
+    ('than = "start_kib"', 'than = "start_kib"\nmean_max = 1.0', "takes each_max"),
+    ('ours = "ours"', 'ours = "hours"', "no variant hours"),
     ('against = "row"', 'against = "nobody"', "against nothing"),
     ("mean_max = 1.0", "", "cannot be missed"),
     (r"cases = '\d+\.lifo'", r"cases = '\d'", "about no case"),
@@ -401,10 +403,19 @@ def test_a_suite_alone_leaves_the_others_as_they_were(tmp_path):
     (["--mode", "slow"], "no mode slow"), (["--only", "wide"], "no suite wide"),
     (["--rounds", "0"], "at least one"), (["--build", "nowhere"], "nothing is built"),
     (["--peer", "x=/nowhere.so"], "is no file"), (["--plan", "none.toml"], "none.toml"),
+    (["--render"], "nothing was measured yet"),
 ])
 def test_a_wrong_argument_is_refused(tmp_path, arguments, message):
     with pytest.raises(SystemExit, match=f"compare.py: .*{message}"):
         Small(tmp_path).run(*arguments)
+
+
+def test_a_metric_that_a_record_does_not_have_was_not_measured(plan):
+    old = cell(8, sources="")
+    del old["user"]
+    found = compared(plan, {"16.lifo": {"ours": old, "libc": cell(10)}})
+    value = found.value(comparison.Row("batches", "16.lifo", "cpu"), "ours")
+    assert (value.state, value.reason) == (results.MISSING, "recorded before it was counted")
 
 
 def test_the_variants_of_a_case_follow_each_other(plan):
@@ -526,9 +537,12 @@ def test_a_page_shows_the_newest_comparison_and_its_verdicts(small_docs, recorde
 def test_a_page_says_what_is_stale_and_what_was_never_taken(small_docs, recorded):
     page, warnings = small_docs.build(".. peers-bars::\n.. peers-table:: batches\n")
     assert not warnings and words(page).count("Not measured. No comparison is recorded") == 2
+    assert "tools/compare.py --record" in words(page)  # to be copied: no dash instead of two
     recorded({"16.lifo": {"ours": cell(8, sources="of older code"), "libc": cell(10)}})
-    page, warnings = small_docs.build(".. peers-table:: batches\n\n.. peers-plot:: burst\n")
+    page, warnings = small_docs.build(
+        ".. peers-table:: batches\n\n.. peers-plot:: burst\n\n.. peers-bars::\n")
     assert not warnings and page.count('class="figure stale"') == 2  # the figure and its ratio
+    assert "open, stale" in words(page)
     assert "Not measured." in words(page)
     _, warnings = small_docs.build(".. peers-table:: wide\n")
     assert "no suite wide" in warnings

@@ -89,7 +89,7 @@ for stage in "$@"; do
         release-clang)
             # The same tests of another compiler's code: the model's long runs are shorter.
             build_and_test release-clang '^(unit|model|abi|codegen)$' \
-                -Dmodel_bulk_operations=2000000
+                -DHAKMEM_BENCH=OFF -Dmodel_bulk_operations=2000000
             ;;
         asan | tsan) build_and_test "$stage" '^(unit|model|lifecycle)$' ;;
         docs)

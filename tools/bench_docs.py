@@ -13,14 +13,12 @@ on; a library that is not there is recorded as not measured. Results go to bench
 from __future__ import annotations
 
 import argparse
-import datetime
 import pathlib
 import random
 import sys
-import tempfile
 
 import bench_run
-from bench_run import ROOT, measure, results
+from bench_run import ROOT, results
 from rich.console import Console
 
 
@@ -69,35 +67,17 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = given.only or every
     allocators = bench_run.Allocators(given.build, plan)
     about = bench_run.context(given.mode, given.build, allocators)
-    measured = [*(given.build / "bin").glob("bench_*"), *(given.build / "lib").rglob("*.so")]
-    sources = results.Sources(ROOT)  # as they are now: they may be edited while this runs
-    digests = bench_run.source_digests(plan, chosen, sources)
-    identity = {"mode": given.mode, "suites": sorted(chosen), "commit": about["commit"],
-                "sources": digests, "files": bench_run.file_digest([given.plan, *measured]),
-                "allocators": about["allocators"]}
-    journal = bench_run.Journal(given.build / "bench-docs" / "journal.jsonl", identity,
-                                given.fresh)
-    if journal.resumed:
-        console.print(f"going on after {journal.resumed} measurements of an interrupted run")
-    display = bench_run.Display(console, "bench-docs")
-    with tempfile.TemporaryDirectory(prefix="hakmem-bench-") as folder, \
-            measure.Launcher() as one, measure.Launcher() as other, display.progress:
-        bench = bench_run.Bench(given.build, allocators, [one, other], pathlib.Path(folder),
-                                given.mode)
-        runner = bench_run.Runner(plan, bench, journal, plan.modes[given.mode],
-                                  random.Random(given.seed))
-        try:
-            rounds = runner.run(chosen, display.advance)
-        except KeyboardInterrupt:
-            console.print("interrupted; the same command goes on from here")
-            return 130
-    about |= {"rounds": rounds, "seconds": round(runner.spent()), "seed": given.seed,
-              "finished": datetime.datetime.now(datetime.timezone.utc).isoformat("T", "seconds")}
-    suites = bench_run.collect(plan, journal, sources)
+    taking = bench_run.Taking(
+        "bench-docs", plan.modes[given.mode], chosen, given.build / "bench-docs" / "journal.jsonl",
+        [*(given.build / "bin").glob("bench_*"), *(given.build / "lib").rglob("*.so")],
+        {"allocators": about["allocators"]})
+    suites = bench_run.take(plan, given, allocators, about, taking, console)
+    if suites is None:
+        return 130
     bench_run.record(given.results / given.machine, suites, about)
-    journal.path.unlink()
+    taking.journal.unlink()
     bench_run.summary(console, suites)
-    console.print(f"{rounds} rounds in {runner.spent():.0f} s, recorded for {given.machine}",
+    console.print(f"{about['rounds']} rounds in {about['seconds']} s, recorded for {given.machine}",
                   highlight=False)
     return 0
 

@@ -9,9 +9,11 @@ on where it was. What fails or is missing becomes a cell that says so.
 
 from __future__ import annotations
 
+import argparse
 import concurrent.futures
 import contextlib
 import dataclasses
+import datetime
 import functools
 import hashlib
 import json
@@ -23,6 +25,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 try:
@@ -642,6 +645,49 @@ class Display:
         if stage != self.stage and not self.console.is_terminal:
             print(f"{self.name}: {stage}, {total} measurements", flush=True)
         self.stage = stage
+
+
+@dataclasses.dataclass(frozen=True)
+class Taking:
+    """What a run takes, and what must be the same for an interrupted one to go on."""
+
+    name: str
+    mode: dict
+    suites: list[str]
+    journal: pathlib.Path
+    measured: list[pathlib.Path]
+    identity: dict
+    neighbours: bool = False
+
+
+def take(plan: results.Plan, given: argparse.Namespace, allocators: Allocators, about: dict,
+         taking: Taking, console: Console) -> dict[str, dict] | None:
+    """Measures, and returns the cells of each suite; None when it was interrupted.
+
+    The journal stays, for whoever calls this has not recorded anything yet. What is known only now
+    is added to about.
+    """
+    sources = results.Sources(ROOT)  # as they are now: they may be edited while this runs
+    identity = {"mode": given.mode, "suites": sorted(taking.suites), "commit": about["commit"],
+                "sources": source_digests(plan, taking.suites, sources),
+                "files": file_digest([given.plan, *taking.measured])} | taking.identity
+    journal = Journal(taking.journal, identity, given.fresh)
+    if journal.resumed:
+        console.print(f"going on after {journal.resumed} measurements of an interrupted run")
+    display = Display(console, taking.name)
+    with tempfile.TemporaryDirectory(prefix=f"hakmem-{taking.name}-") as folder, \
+            measure.Launcher() as one, measure.Launcher() as other, display.progress:
+        bench = Bench(given.build, allocators, [one, other], pathlib.Path(folder), given.mode)
+        runner = Runner(plan, bench, journal, taking.mode, random.Random(given.seed),
+                        neighbours=taking.neighbours)
+        try:
+            rounds = runner.run(taking.suites, display.advance)
+        except KeyboardInterrupt:
+            console.print("interrupted; the same command goes on from here")
+            return None
+    about |= {"rounds": rounds, "seconds": round(runner.spent()), "seed": given.seed,
+              "finished": datetime.datetime.now(datetime.timezone.utc).isoformat("T", "seconds")}
+    return collect(plan, journal, sources)
 
 
 def summary(console: Console, suites: dict[str, dict]) -> None:

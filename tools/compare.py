@@ -15,14 +15,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import datetime
 import os
 import pathlib
 import random
 import re
 import subprocess
 import sys
-import tempfile
 
 import bench_run
 from bench_run import ROOT, measure, results
@@ -132,42 +130,23 @@ def check(plan: results.Plan, given: argparse.Namespace) -> None:
 
 def take(plan: results.Plan, given: argparse.Namespace, console: Console) -> bool:
     """Measures and records; false when it was interrupted."""
-    chosen = given.only or list(plan.suites)
-    mode = mode_of(plan, given)
     allocators = bench_run.Allocators(given.build, plan)
     about = bench_run.context(given.mode, given.build, allocators)
     about["libraries"] = allocators.files()
-    sources = results.Sources(ROOT)
-    identity = {"mode": given.mode, "suites": sorted(chosen), "commit": about["commit"],
-                "sources": bench_run.source_digests(plan, chosen, sources),
-                "files": bench_run.file_digest(
-                    [given.plan, *(given.build / "bin").glob("bench_*")]),
-                "libraries": about["libraries"], "rounds": given.rounds}
-    journal = bench_run.Journal(given.out / "journal.jsonl", identity, given.fresh)
-    if journal.resumed:
-        console.print(f"going on after {journal.resumed} measurements of an interrupted run")
-    display = bench_run.Display(console, "compare")
-    with tempfile.TemporaryDirectory(prefix="hakmem-compare-") as folder, \
-            measure.Launcher() as one, measure.Launcher() as other, display.progress:
-        bench = bench_run.Bench(given.build, allocators, [one, other], pathlib.Path(folder),
-                                given.mode)
-        runner = bench_run.Runner(plan, bench, journal, mode, random.Random(given.seed),
-                                  neighbours=True)
-        try:
-            rounds = runner.run(chosen, display.advance)
-        except KeyboardInterrupt:
-            console.print("interrupted; the same command goes on from here")
-            return False
-    about |= {"rounds": rounds, "seconds": round(runner.spent()), "seed": given.seed,
-              "finished": datetime.datetime.now(datetime.timezone.utc).isoformat("T", "seconds")}
-    suites = bench_run.collect(plan, journal, sources)
+    taking = bench_run.Taking(
+        "compare", mode_of(plan, given), given.only or list(plan.suites),
+        given.out / "journal.jsonl", list((given.build / "bin").glob("bench_*")),
+        {"libraries": about["libraries"], "rounds": given.rounds}, neighbours=True)
+    suites = bench_run.take(plan, given, allocators, about, taking, console)
+    if suites is None:
+        return False
     titles = {suite: {name: plan.variants[name].title for name in plan.suites[suite].variants}
               for suite in suites}
     for folder in [given.out, *([RECORDED / bench_run.machine_name()] if given.record else [])]:
         bench_run.record(folder, suites, about, lambda suite: {"variants": titles[suite]})
-    journal.path.unlink()
+    taking.journal.unlink()
     bench_run.summary(console, suites)
-    console.print(f"{rounds} rounds in {runner.spent():.0f} s", highlight=False)
+    console.print(f"{about['rounds']} rounds in {about['seconds']} s", highlight=False)
     return True
 
 

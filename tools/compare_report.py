@@ -133,8 +133,7 @@ def _suite_lines(found: comparison.Comparison, suite: str) -> list[str]:
              context_words(found.files[suite]), "", f"![{planned.title}]({suite}.png)", ""]
     rows = []
     for row in found.rows(suite):
-        best = found.best_peer(row)
-        ratio = found.ratio(row, found.plan.ours, best) if best else None
+        best, ratio = found.to_best(row)
         cells = [cell_words(found.value(row, name), True) for name in variants]
         rows.append([found.row_title(row), found.plan.metrics[row.metric].unit, *cells,
                      variants.get(best, ""), ratio_words(ratio)])

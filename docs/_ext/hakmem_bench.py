@@ -269,6 +269,26 @@ class BenchPlot(BenchDirective):
         return plots.Bar(title, samples, value.median / base.median, **common)
 
 
+def newest_of(contexts: list[dict]) -> dict:
+    """The context of the suite that was recorded last."""
+    return max(contexts, key=lambda about: about["finished"])
+
+
+def machine_rows(contexts: list[dict]) -> list[tuple[str, str]]:
+    """What is said of a run that has these contexts: the code, and the machine."""
+    newest = newest_of(contexts)
+    commits = ", ".join(sorted({about["commit"] for about in contexts}))
+    changed = any(about["dirty"] for about in contexts)
+    return [
+        ("Commit", commits + (" with changes that were not committed" if changed else "")),
+        ("Processor", f"{newest['processors']} × {newest['processor']}"
+                      + (", in a virtual machine" if newest["virtual"] else "")),
+        ("Memory", f"{newest['memory_mib']:,} MiB; transparent huge pages: "
+                   f"{newest['huge_pages']}"),
+        ("Kernel", newest["kernel"]),
+    ]
+
+
 class BenchRun(SphinxDirective):
     """Which run is shown."""
 
@@ -280,21 +300,13 @@ class BenchRun(SphinxDirective):
         if not recorded.files:
             return [nodes.paragraph("", "", nodes.strong("", "Not measured."), nodes.Text(
                 " No run is recorded; make bench-docs takes one."), classes=["not-measured"])]
-        newest = max((data["context"] for data in recorded.files.values()),
-                     key=lambda about: about["finished"])
-        commits = sorted({data["context"]["commit"] for data in recorded.files.values()})
-        dirty = any(data["context"]["dirty"] for data in recorded.files.values())
+        contexts = [data["context"] for data in recorded.files.values()]
+        newest = newest_of(contexts)
         rows = [
             ("Machine", recorded.machine),
             ("Recorded", f"{newest['finished']}, {WORDS.get(newest['mode'], newest['mode'])}, "
                          f"{newest['rounds']} rounds in {newest['seconds']} s"),
-            ("Commit", ", ".join(commits) + (" with changes that were not committed"
-                                             if dirty else "")),
-            ("Processor", f"{newest['processors']} × {newest['processor']}"
-                          + (", in a virtual machine" if newest["virtual"] else "")),
-            ("Memory", f"{newest['memory_mib']:,} MiB; transparent huge pages: "
-                       f"{newest['huge_pages']}"),
-            ("Kernel", newest["kernel"]),
+            *machine_rows(contexts),
             ("Load before", f"{newest['load']} of {newest['processors']} processors: what else "
                             "ran took part in every figure"),
             ("Compiler", f"{newest['compiler']}; {newest['flags']}"),

@@ -156,6 +156,11 @@ class Comparison:
                  if (found := self.costs(row, name))}
         return min(costs, key=costs.__getitem__, default="")
 
+    def to_best(self, row: Row) -> tuple[str, Ratio | None]:
+        """The best peer of a row, and HAKMEM's cost to its."""
+        best = self.best_peer(row)
+        return best, self.ratio(row, self.plan.ours, best) if best else None
+
     def single_best(self, rows: list[Row], leave_out: tuple[str, ...]) -> str:
         """The peer whose geometric mean over the rows is least, of those that have them all."""
         means = {}

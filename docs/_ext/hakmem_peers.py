@@ -19,7 +19,7 @@ from sphinx.util.docutils import SphinxDirective
 import hakmem_comparison as comparison
 import hakmem_plots as plots
 import hakmem_results as results
-from hakmem_bench import WORDS, figure, value_node
+from hakmem_bench import WORDS, figure, machine_rows, newest_of, value_node
 from hakmem_docs import root_of, table
 
 UNTAKEN = "tools/compare.py --record"
@@ -63,20 +63,12 @@ class PeersRun(PeersDirective):
 
     def show(self) -> list[nodes.Node]:
         abouts = [data["context"] for data in self.found.files.values()]
-        about = max(abouts, key=lambda data: data["finished"])
-        commits = sorted({data["commit"] for data in abouts})
-        dirty = any(data["dirty"] for data in abouts)
+        about = newest_of(abouts)
         modes = sorted({WORDS.get(data["mode"], data["mode"]) for data in abouts})
         rows = [
             ("Machine", self.found.machine),
             ("Recorded", f"{about['finished']}, {', '.join(modes)}"),
-            ("Commit", ", ".join(commits) + (" with changes that were not committed"
-                                             if dirty else "")),
-            ("Processor", f"{about['processors']} × {about['processor']}"
-                          + (", in a virtual machine" if about["virtual"] else "")),
-            ("Memory", f"{about['memory_mib']:,} MiB; transparent huge pages: "
-                       f"{about['huge_pages']}"),
-            ("Kernel", about["kernel"]),
+            *machine_rows(abouts),
             ("Load before", f"{about['load']} of {about['processors']} processors"),
         ]
         for name, file in about["libraries"].items():
@@ -121,8 +113,7 @@ class PeersTable(PeersDirective):
 
     def ratio(self, row: comparison.Row, variants: dict[str, str]) -> nodes.Node:
         """HAKMEM's ratio to the best peer, with its quartiles and that peer's name."""
-        best = self.found.best_peer(row)
-        ratio = self.found.ratio(row, self.found.plan.ours, best) if best else None
+        best, ratio = self.found.to_best(row)
         value = self.found.value(row, self.found.plan.ours)
         if ratio is None:
             state = value.state if value.state != results.MEASURED else results.MISSING

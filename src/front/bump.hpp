@@ -64,12 +64,14 @@ struct Bump {
      * Calls a function for each block that is left.
      * @param stride Size of a block.
      * @param visit Takes the block. To one who reads along during a refill, the two ends may be
-     *              those of different runs; it is then called for no more than blocks_max places.
+     *              those of different runs; it is then called for no more than blocks_max places,
+     *              which begin where one of the runs lies.
      */
     template <typename Visit>
     void for_each(std::size_t stride, Visit visit) const {
         char* block = next.load(std::memory_order_relaxed);
         char* const stop = end.load(std::memory_order_relaxed);
+        if (block == nullptr) return;  // The end of the first run may be seen before its start.
         for (unsigned i = 0; i < blocks_max && block < stop; i++, block += stride) {
             visit(static_cast<void*>(block));
         }

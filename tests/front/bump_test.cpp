@@ -77,6 +77,12 @@ TEST(Bump, WhoSeesTheEndsOfTwoRunsVisitsNoMoreThanOneRunHas) {
     EXPECT_EQ(left_in(bump, stride).size(), Bump::blocks_max);
 }
 
+TEST(Bump, WhoSeesTheEndOfTheFirstRunBeforeItsStartVisitsNothing) {
+    Bump bump{};
+    bump.end = memory.data() + memory.size();
+    EXPECT_TRUE(left_in(bump, stride).empty());
+}
+
 TEST(Bump, AnotherThreadMayReadAlong) {
     Bump bump{};
     char* const upper = memory.data() + memory.size() / 2;

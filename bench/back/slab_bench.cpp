@@ -1,10 +1,9 @@
-// Blocks out of a slab's bitmap, as a refill takes them, and back, as a flush puts them: by words
+// Blocks out of a slab's bitmap, as a refill takes them, and back, as a flush puts them: together
 // where neighbours return together, one at a time where they do not.
 #include "back/slab.hpp"
 
 #include <benchmark/benchmark.h>
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -37,9 +36,7 @@ void take_and_put_blocks(benchmark::State& state) {
         for (unsigned i = 0; i < taken; i++) {
             back::BlockIndex index{};
             const void* const block = blocks[i].load(std::memory_order_relaxed);
-            if (back::slab::index_of(*slab, block, index)) {
-                back::slab::put(*slab, index.word(), index.bit());
-            }
+            if (back::slab::index_of(*slab, block, index)) back::slab::put(*slab, index);
         }
     }
     state.SetItemsProcessed(state.iterations() * taken);
@@ -47,21 +44,18 @@ void take_and_put_blocks(benchmark::State& state) {
 }
 BENCHMARK(take_and_put_blocks)->Arg(16)->Arg(256)->Arg(4096);
 
-void take_and_put_words(benchmark::State& state) {
+void take_and_put_neighbours(benchmark::State& state) {
     back::Slab* const slab = make_slab(state.range(0));
     if (slab == nullptr) return state.SkipWithError("no memory");
     unsigned taken = 0;
     for (auto _ : state) {
         taken = back::slab::take(*slab, slab->block_count, blocks.data());
-        for (unsigned word = 0; word < slab->word_count(); word++) {
-            const unsigned left = slab->block_count - word * base::word_bits;
-            back::slab::put(*slab, word, base::bit_run(0, std::min(left, base::word_bits)));
-        }
+        back::slab::put_run(*slab, back::BlockIndex{0}, taken);
     }
     state.SetItemsProcessed(state.iterations() * taken);
     back::shared_pool::release_slab(*slab);
 }
-BENCHMARK(take_and_put_words)->Arg(16)->Arg(256)->Arg(4096);
+BENCHMARK(take_and_put_neighbours)->Arg(16)->Arg(256)->Arg(4096);
 
 void format(benchmark::State& state) {
     back::Slab* const slab = make_slab(state.range(0));

@@ -32,6 +32,14 @@ unsigned take(Slab& slab, unsigned wanted, std::atomic<void*>* blocks) {
     while (place > blocks) {
         std::uint64_t bits = slab.free_bits[word];
         char* const word_start = slab.start + word * base::word_bits * slab.block_bytes;
+        if (bits == ~std::uint64_t{0} && place - blocks >= std::ptrdiff_t{base::word_bits}) {
+            char* block = word_start;
+            for (unsigned i = 0; i < base::word_bits; i++, block += slab.block_bytes) {
+                (--place)->store(block, std::memory_order_relaxed);
+            }
+            slab.free_bits[word++] = 0;
+            continue;
+        }
         while (bits != 0 && place > blocks) {
             (--place)->store(word_start + base::lowest_bit(bits) * slab.block_bytes,
                              std::memory_order_relaxed);

@@ -28,7 +28,8 @@ constinit Slot null_slot{nullptr};
 // [empty_heap]
 template <std::size_t... i>
 constexpr HeapFront make_empty_heap(std::index_sequence<i...>) {
-    return HeapFront{{((void)i, Magazine{{&null_slot}, &null_slot})...}, gate::nobodys_tag_bits};
+    return HeapFront{
+        {((void)i, Magazine{{&null_slot}, &null_slot})...}, gate::nobodys_tag_bits, gate::nowhere};
 }
 
 // Every thread's first heap. Nothing is ever written to it: its magazines refuse every push and
@@ -61,6 +62,15 @@ unsigned wide_capacity(unsigned class_index) {
         options.magazine_blocks, std::max<std::uint64_t>(by_bytes, first_capacity(class_index))));
 }
 
+// By how much all magazines of a heap may grow. Few threads may hold much each, and many may not:
+// nobody can take from a thread that sleeps what its magazines hold.
+std::size_t budget_bytes() {
+    const std::uint32_t heaps = middle::orphan_heaps::count();
+    const std::uint32_t parked = std::min(middle::orphan_heaps::parked_count(), heaps - 1);
+    return std::min(os::options().magazine_heap_bytes,
+                    os::options().magazine_total_bytes / (heaps - parked));
+}
+
 // Bytes of all slots of a heap.
 std::size_t slots_bytes() {
     std::size_t slots = 0;
@@ -70,11 +80,13 @@ std::size_t slots_bytes() {
     return base::round_up(slots * sizeof(Slot), base::page_bytes);
 }
 
-// The slab of a block that was freed into a magazine. If it has none any more, all its blocks had
-// come back already, and this one came back twice.
+// The slab of a block that was freed into a magazine. If it has none any more, or if that serves
+// another class by now, all its blocks had come back already, and this one came back twice.
 back::Slab& slab_of(base::ClassId id, const void* block) {
     back::Slab* const slab = back::page_map::slab_of(block);
-    if (HAK_UNLIKELY(slab == nullptr)) hak_abort_double_free(block, base::index(id));
+    if (HAK_UNLIKELY(slab == nullptr || slab->class_id != id)) {
+        hak_abort_double_free(block, base::index(id));
+    }
     return *slab;
 }
 
@@ -104,7 +116,8 @@ const middle::HeapOperations ThreadHeap::heap_operations = {
     validate,
 };
 
-ThreadHeap::ThreadHeap(Slot* slots) : HeapFront{}, HeapNode(heap_operations), slots_(slots) {
+ThreadHeap::ThreadHeap(Slot* slots)
+    : HeapFront{{}, 0, gate::nowhere}, HeapNode(heap_operations), slots_(slots) {
     for (unsigned c = 0; c < base::class_count; c++) {
         const base::ClassId id{static_cast<std::uint8_t>(c)};
         states_[c].first = slots;
@@ -161,7 +174,7 @@ void ThreadHeap::grow(base::ClassId id) {
     const unsigned new_capacity = std::min(capacity(id) * 2 + 1, capacity_max(id));
     if (new_capacity <= capacity(id)) return;
     const std::size_t more_bytes = (new_capacity - capacity(id)) * base::row(id).block_bytes;
-    if (grown_bytes_ + more_bytes > os::options().magazine_heap_bytes) return;
+    if (grown_bytes_ + more_bytes > budget_bytes()) return;
     grown_bytes_ += more_bytes;
     if (s.base == s.wide) {
         magazine(id).limit = s.base + new_capacity;
@@ -209,18 +222,9 @@ void ThreadHeap::unlist(back::Slab& slab) {
     (slab.next != nullptr ? slab.next->previous : s.tail) = slab.previous;
 }
 
-void ThreadHeap::put(back::Slab& slab, unsigned word, std::uint64_t bits) {
-    if (HAK_UNLIKELY(!back::slab::put(slab, word, bits))) {
-        const unsigned block =
-            word * base::word_bits + base::lowest_bit(bits & slab.free_bits[word]);
-        hak_abort_double_free(slab.start + block * slab.block_bytes, base::index(slab.class_id));
-    }
-    settle(slab);
-}
-
 // [settle]
 // A slab got blocks back: it can serve refills, or it is empty and can go.
-void ThreadHeap::settle(back::Slab& slab) {
+inline void ThreadHeap::settle(back::Slab& slab) {
     if (!slab.listed) list(slab);
     // The last empty slab of a class is kept: the next refill may want it (stage 1).
     const ClassState& s = state(slab.class_id);
@@ -231,10 +235,31 @@ void ThreadHeap::settle(back::Slab& slab) {
 }
 // [/settle]
 
-void ThreadHeap::put_block(base::ClassId id, void* block) {
+inline void ThreadHeap::put_block(base::ClassId id, void* block) {
     back::Slab& slab = slab_of(id, block);
-    const back::BlockIndex index = index_of(slab, block);
-    put(slab, index.word(), index.bit());
+    if (HAK_UNLIKELY(!back::slab::put(slab, index_of(slab, block)))) {
+        hak_abort_double_free(block, base::index(id));
+    }
+    settle(slab);
+}
+
+// Blocks that lie side by side; the slabs that they are of may lie side by side, too.
+void ThreadHeap::put_run(base::ClassId id, char* first, unsigned count) {
+    while (count > 0) {
+        back::Slab& slab = slab_of(id, first);
+        // All blocks of the slab had come back before, and another heap has it now.
+        if (HAK_UNLIKELY(slab.owner.load(std::memory_order_relaxed) !=
+                         static_cast<back::SlabOwner*>(this))) {
+            hak_abort_double_free(first, base::index(id));
+        }
+        const back::BlockIndex index = index_of(slab, first);
+        const unsigned here = std::min(count, slab.block_count - index.value);
+        const unsigned done = back::slab::put_run(slab, index, here);
+        first += done * slab.block_bytes;
+        if (HAK_UNLIKELY(done < here)) hak_abort_double_free(first, base::index(id));
+        settle(slab);
+        count -= here;
+    }
 }
 
 void ThreadHeap::collect() {
@@ -271,7 +296,9 @@ back::Slab* ThreadHeap::slab_with_room(base::ClassId id, Growth growth) {
         middle::orphan_heaps::scavenge(middle::orphan_heaps::Scavenge::parked);
         slab = back::shared_pool::acquire_slab(id, *this, growth);
     }
-    if (slab != nullptr) list(*slab);
+    if (slab == nullptr) return nullptr;
+    list(*slab);
+    home = gate::home_of(slab->start);
     return slab;
 }
 // [/slab_with_room]
@@ -317,36 +344,42 @@ bool ThreadHeap::refill(base::ClassId id, Growth growth) {
 // [/refill]
 
 // [flush]
-// Gives the oldest blocks of a magazine back. Neighbours in the magazine are often neighbours in a
-// slab, and share the update of a word.
+// Gives the oldest blocks of a magazine back. What was freed in the order of addresses, up or down,
+// lies side by side in the magazine as well, and shares the update of a word. Where frees come in
+// no order there are no such neighbours, so the processor guesses rightly that there is none. It
+// could not, were the question whether a block shares its word with the one before.
 void ThreadHeap::flush(base::ClassId id, unsigned count) {
-    ClassState& s = state(id);
-    Magazine& m = magazine(id);
-    back::Slab* slab = nullptr;
-    unsigned word = 0;
-    std::uint64_t bits = 0;
-    for (unsigned i = 1; i <= count; i++) {
-        void* const block = s.base[i].load(std::memory_order_relaxed);
-        back::Slab* const block_slab = &slab_of(id, block);
-        const back::BlockIndex index = index_of(*block_slab, block);
-        if (block_slab != slab || index.word() != word) {
-            if (slab != nullptr) put(*slab, word, bits);
-            slab = block_slab;
-            word = index.word();
-            bits = 0;
+    const std::size_t bytes = base::row(id).block_bytes;
+    Slot* const first = state(id).base + 1;
+    const Slot* const end = first + count;
+    Slot* from = first;
+    while (from != end) {
+        char* lowest = static_cast<char*>(from->load(std::memory_order_relaxed));
+        const char* highest = lowest;
+        const Slot* const begin = from;
+        while (++from != end) {
+            char* const block = static_cast<char*>(from->load(std::memory_order_relaxed));
+            if (block == highest + bytes) {
+                highest = block;
+            } else if (block + bytes == lowest) {
+                lowest = block;
+            } else {
+                break;
+            }
         }
-        if (HAK_UNLIKELY((bits & index.bit()) != 0)) {
-            hak_abort_double_free(block, base::index(id));
+        const auto run = static_cast<unsigned>(from - begin);
+        if (run == 1) {
+            put_block(id, lowest);
+        } else {
+            put_run(id, lowest, run);
         }
-        bits |= index.bit();
     }
-    if (slab != nullptr) put(*slab, word, bits);
-    const unsigned left = m.count(s.base) - count;
-    for (unsigned i = 1; i <= left; i++) {
-        s.base[i].store(s.base[count + i].load(std::memory_order_relaxed),
-                        std::memory_order_relaxed);
+    const Slot* const last = magazine(id).top.load(std::memory_order_relaxed);
+    Slot* to = first;
+    for (; from <= last; from++, to++) {
+        to->store(from->load(std::memory_order_relaxed), std::memory_order_relaxed);
     }
-    m.top.store(s.base + left, std::memory_order_relaxed);
+    magazine(id).top.store(to - 1, std::memory_order_relaxed);
 }
 // [/flush]
 
@@ -454,7 +487,8 @@ bool ThreadHeap::tick() {
         collect();
         for (unsigned c = 1; c < base::class_count; c++) {
             const base::ClassId id{static_cast<std::uint8_t>(c)};
-            if (state(id).tuner.idle()) {
+            // A heap that grew while there were fewer may hold more than its share.
+            if (state(id).tuner.idle() || grown_bytes_ > budget_bytes()) {
                 shrink(id);
                 release_empty_slabs(id);
             }

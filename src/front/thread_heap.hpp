@@ -20,7 +20,7 @@
  *
  * **Capacity learns.** Magazines start small. When one shall double, give more back than its older
  * half, or go back to where it started, is the tuner's decision (middle/tuner), which this box
- * carries out within the limits of the options for a class and for the heap.
+ * carries out within the limits of the options: for a class, for the heap, and for all heaps.
  *
  * **Where address space is tight,** superslabs that nobody needs are unmapped, and what a magazine
  * keeps may be all that holds one. So a heap empties its magazines there now and then, while half
@@ -70,6 +70,7 @@ namespace hakmem::front {
 struct HeapFront {
     Magazine magazines[base::class_count];  ///< By class; the place of class 0 stays empty.
     std::uint32_t tag_bits;                 ///< The heap's tag, where an entry has it.
+    gate::Home home;  ///< Where its latest slab is. Written and read by its thread alone.
 
     /**
      * @param id A small class.
@@ -82,10 +83,31 @@ struct HeapFront {
      * @return Its magazine.
      */
     HAK_FAST Magazine& magazine(base::ScaledClass scaled) {
-        auto place = reinterpret_cast<std::uintptr_t>(magazines) + scaled.value;
-        asm("" : "+r"(place));  // one addition, not one in each of the accesses
-        return *reinterpret_cast<Magazine*>(place);
+        return *reinterpret_cast<Magazine*>(reinterpret_cast<std::uintptr_t>(magazines) +
+                                            scaled.value);
     }
+
+    // [push]
+    /**
+     * Pushes a block on a magazine of which only the offset is known.
+     * @param scaled A small class, scaled.
+     * @param block A block of the class.
+     * @return Whether there was room for it.
+     */
+    HAK_FAST bool push(base::ScaledClass scaled, void* block) {
+        // The same as magazine(scaled).push(block), with heap and offset in each of the accesses:
+        // one instruction less than an addition before them, which compilers prefer where they know
+        // that the address is the same.
+        HeapFront* heap = this;
+        Slot* const slot = heap->magazine(scaled).top.load(std::memory_order_relaxed);
+        asm("" : "+r"(heap));
+        if (HAK_UNLIKELY(slot == heap->magazine(scaled).limit)) return false;
+        slot[1].store(block, std::memory_order_relaxed);
+        asm("" : "+r"(heap));
+        heap->magazine(scaled).raise_top();
+        return true;
+    }
+    // [/push]
 };
 static_assert(sizeof(Magazine) == std::size_t{1} << base::class_shift,
               "a scaled class is the offset of its magazine");
@@ -232,8 +254,8 @@ private:
     back::Slab* slab_with_room(base::ClassId id, back::shared_pool::Growth growth)
         HAK_REQUIRES(lock);
     void flush(base::ClassId id, unsigned count) HAK_REQUIRES(lock);
-    void put(back::Slab& slab, unsigned word, std::uint64_t bits) HAK_REQUIRES(lock);
     void settle(back::Slab& slab) HAK_REQUIRES(lock);
+    void put_run(base::ClassId id, char* first, unsigned count) HAK_REQUIRES(lock);
     void put_block(base::ClassId id, void* block) HAK_REQUIRES(lock);
     void grow(base::ClassId id) HAK_REQUIRES(lock);
     void shrink(base::ClassId id) HAK_REQUIRES(lock);

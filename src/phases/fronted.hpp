@@ -125,7 +125,7 @@ private:
 
     HAK_FAST static bool push(void* block) {
         front::HeapFront* const heap = front::current_heap;
-        const std::uintptr_t mine = gate::classify(block, heap->tag_bits);
+        const std::uintptr_t mine = gate::classify_at_home(block, heap->home, heap->tag_bits);
         if (mine > base::scaled_class_of_tiny(Front::block_bytes_max).value) return false;
         // A block of mine: so the heap is no empty one.
         Front& own = front_of(*static_cast<front::ThreadHeap*>(heap));

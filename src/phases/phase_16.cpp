@@ -205,37 +205,44 @@ void* Phase16::allocate_aligned(std::size_t alignment, std::size_t bytes) {
 
 // ---- free ---------------------------------------------------------------------------------------
 
-HAK_SLOW void Phase16::deallocate_slow(void* block, const front::Magazine& full) noexcept {
+HAK_SLOW void Phase16::deallocate_slow(void* block, base::ScaledClass full) noexcept {
     const KeepErrno keep_errno;
-    const base::ClassId id = front::class_of_magazine(full);
+    const base::ClassId id = full.id();
     const front::HeapLease lease;
     lease.heap()->release(id, block);
 }
 
 // [free elsewhere]
-// Everything that is not a block of this thread's heap. Not cold: remote frees come this way.
+// Everything that is not a block of this thread's heap, or not at its home. Not cold: remote frees
+// come this way.
 void Phase16::deallocate_elsewhere(void* block) noexcept {
     if (block == nullptr) return;
+    front::HeapFront* const heap = front::current_heap;
+    const base::ScaledClass mine{gate::classify(block, heap->tag_bits)};
+    if (mine.value < gate::magazine_offset_end) {
+        if (HAK_UNLIKELY(!heap->push(mine, block))) deallocate_slow(block, mine);
+        return;
+    }
     const base::ClassId id = back::page_map::entry_of(block).class_id();
     const KeepErrno keep_errno;
     if (HAK_LIKELY(base::is_small(id))) {
         const front::HeapLease lease;
-        front::ThreadHeap* const heap = lease.heap();
+        front::ThreadHeap* const leased = lease.heap();
         back::Slab* const slab = back::page_map::slab_of(block);
         if (slab == nullptr) hak_abort_double_free(block, base::index(id));
-        if (heap == nullptr) {
+        if (leased == nullptr) {
             // Out of memory for a heap: send the one bit directly.
             back::BlockIndex index{};
             if (!back::slab::index_of(*slab, block, index)) {
                 hak_abort_invalid_free(block, base::index(id));
             }
             middle::remote_bits::free_blocks(*slab, index.word(), index.bit());
-        } else if (static_cast<back::SlabOwner*>(heap) ==
+        } else if (static_cast<back::SlabOwner*>(leased) ==
                    slab->owner.load(std::memory_order_relaxed)) {
             // The thread had no heap yet, or borrowed this one, and the block is of just this heap.
-            heap->release(id, block);
+            leased->release(id, block);
         } else {
-            heap->release_remote(*slab, block);
+            leased->release_remote(*slab, block);
         }
     } else if (is_external(block, id)) {
         gate::external_guard::release(block);
@@ -250,6 +257,10 @@ void Phase16::deallocate_elsewhere(void* block) noexcept {
 
 void Phase16::deallocate_sized_slow(void* block, std::size_t bytes, SizeClaim claim) noexcept {
     if (block == nullptr) return;
+    // A block of this heap that is not at its home.
+    front::HeapFront* const heap = front::current_heap;
+    const base::ScaledClass mine{gate::classify(block, heap->tag_bits)};
+    if (mine.value < gate::magazine_offset_end && heap->push(mine, block)) return;
     const back::page_map::Entry entry = back::page_map::entry_of(block);
     if (!is_external(block, entry.class_id())) {
         const Block known = block_at(block, entry.class_id());

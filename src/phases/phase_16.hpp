@@ -9,7 +9,7 @@
  * hits is below, complete:
  *
  *     malloc   size ─▶ class ─▶ magazine.pop
- *     free     pointer ─▶ entry − tag ─▶ magazine.push
+ *     free     pointer ─▶ at home: entry − tag ─▶ magazine.push
  *
  * Preconditions of both hits: none. Any size, any pointer, any thread, any time. What they cannot
  * serve is answered by a null or a false, and a tail call goes to the slow path, which finds out
@@ -123,11 +123,10 @@ struct Phase16 {
      */
     HAK_FAST static void deallocate(void* block) noexcept {
         front::HeapFront* const heap = front::current_heap;
-        const base::ScaledClass mine{gate::classify(block, heap->tag_bits)};
+        const base::ScaledClass mine{gate::classify_at_home(block, heap->home, heap->tag_bits)};
         if (HAK_UNLIKELY(mine.value >= gate::magazine_offset_end))
             return deallocate_elsewhere(block);
-        front::Magazine& magazine = heap->magazine(mine);
-        if (HAK_UNLIKELY(!magazine.push(block))) deallocate_slow(block, magazine);
+        if (HAK_UNLIKELY(!heap->push(mine, block))) deallocate_slow(block, mine);
     }
     // [/free]
 
@@ -165,9 +164,9 @@ struct Phase16 {
     HAK_FAST static void deallocate_sized(void* block, std::size_t bytes,
                                           SizeClaim claim) noexcept {
         front::HeapFront* const heap = front::current_heap;
-        const base::ScaledClass mine{gate::classify(block, heap->tag_bits)};
+        const base::ScaledClass mine{gate::classify_at_home(block, heap->home, heap->tag_bits)};
         if (HAK_LIKELY(mine.value < gate::magazine_offset_end) &&
-            HAK_LIKELY(heap->magazine(mine).push(block))) {
+            HAK_LIKELY(heap->push(mine, block))) {
             return;
         }
         deallocate_sized_slow(block, bytes, claim);
@@ -229,7 +228,7 @@ private:
     static void* allocate_small(base::ClassId id);
     static void* allocate_slow(const front::Magazine& empty);
     static void* allocate_large(std::size_t bytes, std::size_t alignment, bool& zero);
-    static void deallocate_slow(void* block, const front::Magazine& full) noexcept;
+    static void deallocate_slow(void* block, base::ScaledClass full) noexcept;
     static void deallocate_elsewhere(void* block) noexcept;
     static void deallocate_sized_slow(void* block, std::size_t bytes, SizeClaim claim) noexcept;
 };

@@ -190,7 +190,8 @@ def check_printable(outcome):
 def all_together(scenario):
     """Every option at its limits at once still runs."""
     alive(scenario.run(HAKMEM_MAGAZINE_BLOCKS="0", HAKMEM_DECAY="0", HAKMEM_LARGE_CACHE="0"))
-    alive(scenario.run(HAKMEM_MAGAZINE_BLOCKS="4096", HAKMEM_MAGAZINE_BYTES="64MiB",
+    alive(scenario.run(HAKMEM_MAGAZINE_BLOCKS="65536", HAKMEM_MAGAZINE_BYTES="64MiB",
+                       HAKMEM_MAGAZINE_TOTAL_BYTES="1024GiB",
                        HAKMEM_DECAY="3600s", HAKMEM_LARGE_CACHE="16GiB"))
     alive(scenario.run(HAKMEM_HARDENED="1", HAKMEM_DECAY="0"))
     alive(scenario.run(HAKMEM_PURGE_THREAD="1", HAKMEM_DECAY="0"))

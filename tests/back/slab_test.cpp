@@ -179,6 +179,49 @@ TEST(Slab, ABlockThatIsFreeAlreadyIsRefusedAndNothingChanges) {
     EXPECT_EQ(slab::validate(*s), nullptr);
 }
 
+TEST(Slab, OneBlockComesBackOnce) {
+    Fixture s(class_at(16));
+    s.take(100);
+    ASSERT_TRUE(slab::put(*s, back::BlockIndex{70}));
+    EXPECT_EQ(s->first_word, 1u);
+    ASSERT_TRUE(slab::put(*s, back::BlockIndex{3}));
+    EXPECT_EQ(s->first_word, 0u);
+    const unsigned count = s->free_count;
+    EXPECT_FALSE(slab::put(*s, back::BlockIndex{70}));
+    EXPECT_FALSE(slab::put(*s, back::BlockIndex{101}));  // it was never out
+    EXPECT_EQ(s->free_count, count);
+    EXPECT_EQ(slab::validate(*s), nullptr);
+    EXPECT_EQ(s.take(2), (std::vector<unsigned>{70, 3}));
+}
+
+TEST(Slab, NeighboursComeBackTogetherAcrossWords) {
+    for (const unsigned first : {0u, 1u, 63u, 64u, 70u}) {
+        for (const unsigned count : {1u, 2u, 63u, 64u, 65u, 130u}) {
+            Fixture s(class_at(16));
+            s.take(200);
+            ASSERT_EQ(slab::put_run(*s, back::BlockIndex{first}, count), count);
+            EXPECT_EQ(s->free_count, s->block_count - 200u + count);
+            EXPECT_EQ(slab::validate(*s), nullptr);
+            std::vector<unsigned> expected;
+            for (unsigned i = count; i > 0; i--) expected.push_back(first + i - 1);
+            EXPECT_EQ(s.take(count), expected);
+        }
+    }
+}
+
+TEST(Slab, OfNeighboursTheFirstThatIsFreeIsNamedAndNothingChanges) {
+    Fixture s(class_at(16));
+    s.take(200);
+    for (const unsigned free : {130u, 75u}) {
+        ASSERT_TRUE(slab::put(*s, back::BlockIndex{free}));
+        const unsigned count = s->free_count;
+        EXPECT_EQ(slab::put_run(*s, back::BlockIndex{10}, 140), free - 10);
+        EXPECT_EQ(s->free_count, count);
+        EXPECT_EQ(s->free_bits[0], 0u);
+        EXPECT_EQ(slab::validate(*s), nullptr);
+    }
+}
+
 // ---- against a set of numbers -------------------------------------------------------------------
 
 RC_GTEST_PROP(Slab, ItActsAsASetOfFreeBlocks, ()) {

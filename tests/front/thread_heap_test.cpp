@@ -5,7 +5,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <random>
 #include <set>
+#include <sstream>
 #include <thread>
 #include <vector>
 
@@ -197,6 +202,48 @@ TEST(ThreadHeap, AFlushGivesTheOldestHalfBack) {
     give(*heap, tiny, blocks);
 }
 
+TEST(ThreadHeap, BlocksOfManySlabsAreFlushedWholeInWhateverOrderTheyCome) {
+    const auto as_they_are = [](std::vector<void*>&) {};
+    const auto up = [](std::vector<void*>& blocks) { std::sort(blocks.begin(), blocks.end()); };
+    const auto down = [](std::vector<void*>& blocks) { std::sort(blocks.rbegin(), blocks.rend()); };
+    const auto to_and_fro = [](std::vector<void*>& blocks) {
+        std::sort(blocks.begin(), blocks.end());
+        for (auto at = blocks.begin(); blocks.end() - at >= 10; at += 10) {
+            std::reverse(at, at + 5);
+        }
+    };
+    const auto in_none = [](std::vector<void*>& blocks) {
+        std::shuffle(blocks.begin(), blocks.end(), std::mt19937(1));
+    };
+    for (const auto& put_in_order : std::initializer_list<std::function<void(std::vector<void*>&)>>{
+             as_they_are, up, down, to_and_fro, in_none}) {
+        for (const ClassId id : {tiny, other}) {
+            Own heap;
+            std::vector<void*> blocks = take(*heap, id, 3 * base::row(id).blocks);
+            put_in_order(blocks);
+            give(*heap, id, blocks);
+            EXPECT_EQ(heap.validate(), nullptr);
+            heap->empty_out();
+            EXPECT_EQ(slabs_of(*heap), 0u) << "a block is missing";
+        }
+    }
+}
+
+TEST(ThreadHeap, OfNeighboursTheOneThatIsFreeAlreadyIsNamed) {
+    Own heap;
+    const std::vector<void*> blocks = take(*heap, tiny, 10);
+    std::ostringstream name;
+    name << "double free.*" << blocks[5];
+    EXPECT_DEATH(
+        {
+            heap->give_back(blocks[5]);
+            give(*heap, tiny, blocks);
+            heap->empty_out();
+        },
+        name.str());
+    give(*heap, tiny, blocks);
+}
+
 TEST(ThreadHeap, AnEmptySlabGoesBackToThePoolExceptTheLastOfItsClass) {
     const ChangedOption no_growth(&Options::magazine_heap_bytes, 0);
     Own heap;
@@ -262,6 +309,7 @@ TEST(ThreadHeap, ACapacityStaysWithinTheOptions) {
     const ChangedOption blocks(&Options::magazine_blocks, 100);
     const ChangedOption bytes(&Options::magazine_bytes, 3 * 32 * base::kibibyte);
     const ChangedOption heap_bytes(&Options::magazine_heap_bytes, base::gibibyte);
+    const ChangedOption total_bytes(&Options::magazine_total_bytes, 1024 * base::gibibyte);
     Own heap;
     heap->apply_options();
     for (unsigned c = 1; c < base::class_count; c++) {
@@ -290,6 +338,30 @@ TEST(ThreadHeap, AllClassesTogetherStayWithinTheHeapsBudget) {
         EXPECT_GT(grown, 50 * base::kibibyte);
         heap->apply_options();  // gives the budget back, for the second round
     }
+}
+
+TEST(ThreadHeap, AHeapGrowsWithinItsShareAndGivesBackWhatBecomesMore) {
+    const FakeClock clock;
+    const auto grown = [](ThreadHeap& heap) {
+        return (heap.statistics(tiny).capacity - first_blocks) * base::row(tiny).block_bytes;
+    };
+    const std::uint32_t others = orphans::count() - orphans::parked_count();
+    // With one heap more each has 40 KiB, which lets this class grow to 31 KiB.
+    const ChangedOption total(&Options::magazine_total_bytes, (others + 1) * 40 * base::kibibyte);
+    Own heap;
+    swing(*heap, tiny, 12);
+    const std::size_t alone = grown(*heap);
+    EXPECT_LE(alone, 40 * base::kibibyte);
+    EXPECT_GT(alone, 20 * base::kibibyte);
+    std::vector<std::unique_ptr<Own>> more;
+    while ((others + 1) * 40 * base::kibibyte / (others + 1 + more.size()) >= alone) {
+        more.push_back(std::make_unique<Own>());
+    }
+    EXPECT_EQ(grown(*heap), alone);
+    FakeClock::time += os::options().decay;
+    give(*heap, tiny, take(*heap, tiny, 2 * heap->statistics(tiny).capacity + 2));
+    EXPECT_LT(grown(*heap), alone);
+    while (!more.empty()) more.pop_back();
 }
 
 TEST(ThreadHeap, OptionsThatGrewLaterDoNotOutgrowTheSlots) {

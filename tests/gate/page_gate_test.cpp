@@ -86,6 +86,41 @@ TEST_F(PageGate, TheEmptyHeapOwnsNothingWhateverTheEntry) {
     }
 }
 
+// ---- at home ------------------------------------------------------------------------------------
+
+TEST_F(PageGate, AtHomeTheAnswerIsTheSame) {
+    const gate::Home home = gate::home_of(at(place + 5 * base::unit_bytes));
+    for (const std::uint32_t tag : {1u, 4711u, page_map::tag_max - 1}) {
+        for (std::uint8_t c = 0; c < 64; c++) {
+            set(base::is_small(ClassId{c}) ? Entry::of(tag, ClassId{c}) : Entry::of(0, ClassId{c}));
+            for (const std::uint32_t mine : {tag, tag + 1, page_map::tag_max}) {
+                const auto everywhere = classify(at(place), tag_bits(mine));
+                const auto at_home = gate::classify_at_home(at(place), home, tag_bits(mine));
+                if (everywhere < magazine_offset_end) {
+                    EXPECT_EQ(at_home, everywhere);
+                } else {
+                    EXPECT_GE(at_home, magazine_offset_end);
+                }
+            }
+        }
+    }
+}
+
+TEST_F(PageGate, WhatIsNotAtHomeIsNotMineThere) {
+    set(Entry::of(1, ClassId::first));
+    const gate::Home before = gate::home_of(at(place - base::leaf_bytes));
+    const gate::Home behind = gate::home_of(at(place + base::leaf_bytes));
+    for (const gate::Home& home : {before, behind, gate::nowhere}) {
+        EXPECT_GE(gate::classify_at_home(at(place), home, tag_bits(1)), magazine_offset_end);
+    }
+    const gate::Home home = gate::home_of(at(place));
+    for (const std::uintptr_t address :
+         {std::uintptr_t{0}, place - 1, place + base::leaf_bytes, std::uintptr_t{1} << 47 | place,
+          ~std::uintptr_t{0}, std::uintptr_t{1} << 63 | place}) {
+        EXPECT_GE(gate::classify_at_home(at(address), home, tag_bits(1)), magazine_offset_end);
+    }
+}
+
 RC_GTEST_PROP(PageGateProperty, ItIsMineExactlyIfTheTagIsAndTheClassIsSmall, ()) {
     RC_ASSERT(page_map::ensure(at(place), base::unit_bytes));
     const auto tag = *rc::gen::inRange<std::uint32_t>(0, page_map::tag_max);

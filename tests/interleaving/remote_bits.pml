@@ -21,7 +21,7 @@
  * mirrors src/middle/remote_bits.cpp free_blocks 6fa8c2cc0469ad14
  * mirrors src/middle/remote_bits.cpp notify 117a66a32aba4566
  * mirrors src/middle/remote_bits.cpp collect 9f0c87a59900ca5d
- * mirrors src/front/thread_heap.cpp settle b0210c408f81d4dd
+ * mirrors src/front/thread_heap.cpp settle 73858cc1cf6a5b76
  * mirrors src/front/thread_heap.cpp release_empty_slabs 686c260d37f4bcb6
  * mirrors src/back/shared_pool.cpp acquire_slab 013b274a3ecace6a
  * mirrors src/back/shared_pool.cpp release_slab ec27ba3c6f5ca68b

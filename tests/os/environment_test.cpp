@@ -149,8 +149,8 @@ TEST(Environment, Counts) {
     EXPECT_EQ(value_of("magazine_blocks", "0"), 0u);
     EXPECT_EQ(value_of("magazine_blocks", "1"), 1u);
     EXPECT_EQ(value_of("magazine_blocks", "0007"), 7u);
-    EXPECT_EQ(value_of("magazine_blocks", "4096"), 4096u);
-    for (const char* word : {"", "4097", "-1", "+1", " 1", "1 ", "1.5", "0x10", "1K", "one"}) {
+    EXPECT_EQ(value_of("magazine_blocks", "65536"), 65536u);
+    for (const char* word : {"", "65537", "-1", "+1", " 1", "1 ", "1.5", "0x10", "1K", "one"}) {
         EXPECT_EQ(value_of("magazine_blocks", word), std::nullopt) << word;
     }
 }

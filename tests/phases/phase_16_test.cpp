@@ -603,6 +603,23 @@ TEST(Phase16, BlocksThatPassFromThreadToThreadStayWholeAndAllComeBack) {
     EXPECT_EQ(Phase16::validate(), nullptr);
 }
 
+TEST(Phase16, ABlockAwayFromHomeIsFreedLikeAnyOther) {
+    for (const bool sized : {false, true}) {
+        void* const block = Phase16::allocate(100);
+        front::HeapFront* const heap = front::current_heap;
+        const gate::Home home = heap->home;
+        heap->home = gate::nowhere;
+        if (sized) {
+            Phase16::deallocate_sized(block, 100, SizeClaim::exact);
+        } else {
+            Phase16::deallocate(block);
+        }
+        heap->home = home;
+        EXPECT_EQ(Phase16::allocate(100), block);  // it lay on top of its magazine
+        Phase16::deallocate(block);
+    }
+}
+
 TEST(Phase16, AThreadsFirstCallMayBeAFree) {
     std::vector<void*> blocks;
     for (const std::size_t bytes : sizes) blocks.push_back(Phase16::allocate(bytes));

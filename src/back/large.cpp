@@ -25,6 +25,8 @@ struct Mapping {
     Mapping* next;           // in the list of its state
     Mapping* previous;       // in the list of its state
     std::uint64_t freed_at;  // when it entered the cache
+
+    char* end() const { return slab.start + slab.block_bytes; }
 };
 
 // A doubly linked list of mappings, newest first.
@@ -48,6 +50,9 @@ constinit MappingList used HAK_GUARDED_BY(lock);    // hold a live block
 constinit MappingList cached HAK_GUARDED_BY(lock);  // hold a freed one
 constinit MappingList unused HAK_GUARDED_BY(lock);  // records without a mapping
 constinit std::size_t cached_bytes HAK_GUARDED_BY(lock) = 0;
+
+// A cached mapping is cut where what is too much is more than this part of the request.
+constexpr std::size_t spare_divisor = 16;
 
 constexpr page_map::Entry large_entry = page_map::Entry::of(0, base::ClassId::large);
 constexpr page_map::Entry free_entry = page_map::Entry::of(0, base::ClassId::free);
@@ -79,34 +84,10 @@ void* allocate_run(std::size_t bytes, std::size_t alignment, bool& zero,
     return slab.start;
 }
 
-// [cached]
-// Takes the smallest cached mapping that is large enough and not much too large.
-Mapping* take_cached(std::size_t bytes, std::size_t alignment) {
-    os::LockGuard guard(lock);
-    Mapping* best = nullptr;
-    for (Mapping* candidate = cached.head; candidate != nullptr; candidate = candidate->next) {
-        const std::size_t has = candidate->slab.block_bytes;
-        const bool fits = has >= bytes && has - has / 5 <= bytes &&
-                          reinterpret_cast<std::uintptr_t>(candidate->slab.start) % alignment == 0;
-        if (fits && (best == nullptr || has < best->slab.block_bytes)) best = candidate;
-    }
-    if (best == nullptr) return nullptr;
-    cached.remove(best);
-    cached_bytes -= best->slab.block_bytes;
-    best->slab.kept_length = false;
-    used.add(best);
-    page_map::assign(best->slab.start, best->slab.block_bytes, large_entry, &best->slab);
-    return best;
-}
-// [/cached]
-
-Mapping* take_record() {
-    {
-        os::LockGuard guard(lock);
-        if (Mapping* const record = unused.head; record != nullptr) {
-            unused.remove(record);
-            return record;
-        }
+Mapping* new_record() HAK_REQUIRES(lock) {
+    if (Mapping* const record = unused.head; record != nullptr) {
+        unused.remove(record);
+        return record;
     }
     void* const memory = meta_arena::allocate(sizeof(Mapping));
     return memory != nullptr ? new (memory) Mapping{} : nullptr;
@@ -117,13 +98,82 @@ void put_record(Mapping* record) {
     unused.add(record);
 }
 
+// [cached]
+// Puts a freed mapping in the cache, as one with those that lie beside it. The whole is as old as
+// its larger part: a small block that comes and goes keeps no large neighbour from its decay, and
+// an old neighbour takes no large block along that has just been freed.
+void add_cached(Mapping* freed) HAK_REQUIRES(lock) {
+    cached_bytes += freed->slab.block_bytes;
+    for (Mapping* other = os::options().large_split ? cached.head : nullptr; other != nullptr;) {
+        Mapping* const next = other->next;
+        const bool below = other->end() == freed->slab.start;
+        const bool above = freed->end() == other->slab.start;
+        if (below || above) {
+            if (other->slab.block_bytes > freed->slab.block_bytes)
+                freed->freed_at = other->freed_at;
+            if (below) freed->slab.start = other->slab.start;
+            freed->slab.block_bytes += other->slab.block_bytes;
+            cached.remove(other);
+            unused.add(other);
+        }
+        other = next;
+    }
+    cached.add(freed);
+}
+
+void remove_cached(Mapping* mapping) HAK_REQUIRES(lock) {
+    cached.remove(mapping);
+    cached_bytes -= mapping->slab.block_bytes;
+}
+
+// Shortens a mapping that is in no list, and returns the rest, which is in none either; null if
+// there is no record for it. What is kept ends where a unit ends.
+Mapping* cut(Mapping* mapping, base::Units kept) HAK_REQUIRES(lock) {
+    Mapping* const rest = new_record();
+    if (rest == nullptr) return nullptr;
+    Slab& slab = mapping->slab;
+    set_extent(rest->slab, slab.start + kept.bytes(), slab.block_bytes - kept.bytes(), 0);
+    rest->freed_at = mapping->freed_at;
+    slab.block_bytes = kept.bytes();
+    return rest;
+}
+
+// Takes the smallest cached mapping that is large enough, and leaves what is too much. Without
+// splitting, it must not be much too large.
+Mapping* take_cached(std::size_t bytes, std::size_t alignment) {
+    const bool splits = os::options().large_split;
+    os::LockGuard guard(lock);
+    Mapping* best = nullptr;
+    for (Mapping* candidate = cached.head; candidate != nullptr; candidate = candidate->next) {
+        const std::size_t has = candidate->slab.block_bytes;
+        const bool fits = has >= bytes && (splits || has - has / 5 <= bytes) &&
+                          reinterpret_cast<std::uintptr_t>(candidate->slab.start) % alignment == 0;
+        if (fits && (best == nullptr || has < best->slab.block_bytes)) best = candidate;
+    }
+    if (best == nullptr) return nullptr;
+    remove_cached(best);
+    const base::Units kept = base::Units::covering(bytes);
+    if (splits && best->slab.block_bytes > kept.bytes() + bytes / spare_divisor) {
+        if (Mapping* const rest = cut(best, kept); rest != nullptr) add_cached(rest);
+    }
+    best->slab.kept_length = false;
+    used.add(best);
+    page_map::assign(best->slab.start, best->slab.block_bytes, large_entry, &best->slab);
+    return best;
+}
+// [/cached]
+
 void* allocate_mapping(std::size_t bytes, std::size_t alignment, bool& zero) {
     bytes = base::round_up(bytes, base::page_bytes);
     if (Mapping* const mapping = take_cached(bytes, alignment); mapping != nullptr) {
         zero = false;
         return mapping->slab.start;
     }
-    Mapping* const record = take_record();
+    Mapping* record = nullptr;
+    {
+        os::LockGuard guard(lock);
+        record = new_record();
+    }
     if (record == nullptr) return nullptr;
     char* const start = static_cast<char*>(os::map(bytes, alignment));
     if (start == nullptr || !page_map::ensure(start, bytes)) {
@@ -153,24 +203,31 @@ bool unmap(Mapping* mapping) {
     page_map::assign(slab.start, slab.block_bytes, free_entry, nullptr);
     os::LockGuard guard(lock);
     mapping->freed_at = os::milliseconds();
-    cached.add(mapping);
-    cached_bytes += slab.block_bytes;
+    add_cached(mapping);
     return false;
 }
 
-// Takes the oldest mapping that is due out of the cache.
+// Takes what has to go out of the cache: the oldest mapping when its time is up, and otherwise as
+// much of it as is above the bound.
 Mapping* take_due(std::uint64_t age_ms, std::size_t bytes_max) {
     os::LockGuard guard(lock);
     const std::uint64_t now = os::milliseconds();
-    Mapping* oldest = nullptr;
-    for (Mapping* mapping = cached.head; mapping != nullptr; mapping = mapping->next)
-        oldest = mapping;
+    Mapping* oldest = cached.head;
+    for (Mapping* mapping = oldest; mapping != nullptr; mapping = mapping->next) {
+        if (now - mapping->freed_at > now - oldest->freed_at) oldest = mapping;
+    }
     if (oldest == nullptr) return nullptr;
-    const bool due = os::has_passed(now, oldest->freed_at, age_ms) || cached_bytes > bytes_max;
-    if (!due) return nullptr;
-    cached.remove(oldest);
-    cached_bytes -= oldest->slab.block_bytes;
-    return oldest;
+    const std::size_t above = cached_bytes - std::min(cached_bytes, bytes_max);
+    const bool due = os::has_passed(now, oldest->freed_at, age_ms);
+    if (!due && above == 0) return nullptr;
+    remove_cached(oldest);
+    const base::Units gone = base::Units::covering(above);
+    const base::Units all = base::Units::covering(oldest->slab.block_bytes);
+    if (due || !(gone < all)) return oldest;
+    Mapping* const rest = cut(oldest, base::Units{all.value - gone.value});
+    if (rest == nullptr) return oldest;
+    add_cached(oldest);
+    return rest;
 }
 
 std::size_t shrink_cache(std::uint64_t age_ms, std::size_t bytes_max) {
@@ -277,9 +334,8 @@ void release(Slab& slab) {
         os::LockGuard guard(lock);
         page_map::assign(slab.start, slab.block_bytes, free_entry, nullptr);
         used.remove(mapping);
-        cached.add(mapping);
-        cached_bytes += slab.block_bytes;
         mapping->freed_at = os::milliseconds();
+        add_cached(mapping);
     }
     const std::uint64_t decay = os::options().decay;
     shrink_cache(decay == 0 ? 0 : UINT64_MAX, os::options().large_cache);

@@ -12,10 +12,14 @@
  *
  * Giving each freed mapping straight back would make a program that allocates and frees one big
  * buffer in a loop pay for its page faults each time. So mappings rest in a cache until the decay
- * time has passed. A cached mapping serves a request that needs at least four fifths of it.
+ * time has passed. There they split and coalesce: a request takes the smallest that is large
+ * enough, what it does not need stays, and neighbours become one again. So the cache serves sizes
+ * that never come twice, too.
  *
  * Growing never copies where the kernel can help: a run takes the units behind it, a mapping is
- * extended in place or moved by mremap, which moves page tables and not bytes.
+ * extended in place or moved by mremap, which moves page tables and not bytes. The kernel does
+ * neither with two areas of its own that lie side by side in one mapping of ours; then bytes are
+ * copied.
  *
  * @owns      the mappings, and the cache of freed ones
  * @calls     back/meta_arena back/page_map back/shared_pool back/slab back/superslab
@@ -28,9 +32,10 @@
  * @invariant I1 the bytes of the cache are the sum of its mappings
  * @invariant I2 every mapping in use is what the page map says of its first unit
  * @failure   null or false when the kernel gives no more memory; the block stays as it was
- * @cost      a few atomics for a run; a lock, and system calls on a cache miss, for a mapping;
- *            bench: large
- * @phase     introduced in 16; recorded phases put an AllocHeader in front
+ * @cost      a few atomics for a run; for a mapping a lock, a look at each cached one, and system
+ *            calls where none fits; bench: large
+ * @phase     introduced in 16, split and coalesced since 17; recorded phases put an AllocHeader in
+ *            front
  */
 #pragma once
 

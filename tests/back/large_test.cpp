@@ -35,7 +35,8 @@ using tests::ChangedOption;
 using tests::FakeClock;
 using tests::FaultInjection;
 
-constexpr std::size_t mapping_bytes = 3 * mebibyte;  // above the largest run
+// Above the largest run. It ends within a unit, so that such mappings never lie side by side.
+constexpr std::size_t mapping_bytes = 3 * mebibyte + page_bytes;
 
 char* allocate(std::size_t bytes, std::size_t alignment = base::block_alignment) {
     bool zero = false;
@@ -234,35 +235,77 @@ TEST_F(Large, WhereThereIsNoRoomForASuperslabThereMayBeForTheBlock) {
 
 // ---- the cache ----------------------------------------------------------------------------------
 
-TEST_F(Large, AFreedMappingServesTheNextRequestThatNeedsFourFifthsOfIt) {
+TEST_F(Large, AFreedMappingServesWhateverItIsLargeEnoughFor) {
+    constexpr std::size_t has = 64 * mebibyte;
+    char* const block = allocate(has);
+    release(block);
+    const std::uint64_t maps = os::memory_counters().map;
+    for (const std::size_t bytes : {has, has - page_bytes, has / 2, mapping_bytes}) {
+        char* const again = allocate(bytes);
+        EXPECT_EQ(again, block) << bytes;
+        EXPECT_GE(record_of(again).block_bytes, bytes);
+        EXPECT_LE(record_of(again).block_bytes, bytes + bytes / 16 + unit_bytes);
+        EXPECT_TRUE(is_mapped_whole(again));
+        EXPECT_EQ(mappings().cached_bytes, has - record_of(again).block_bytes);
+        release(again);
+        EXPECT_EQ(mappings().cached, 1u) << bytes;
+        EXPECT_EQ(mappings().cached_bytes, has);
+    }
+    EXPECT_EQ(os::memory_counters().map, maps);
+    char* const longer = allocate(has + page_bytes);
+    EXPECT_GT(os::memory_counters().map, maps);
+    EXPECT_EQ(mappings().cached, 1u);
+    release(longer);
+}
+
+TEST_F(Large, WhatWasCutOffServesTooAndBothBecomeOneAgain) {
+    constexpr std::size_t has = 12 * mebibyte;
+    constexpr std::size_t part = 4 * mebibyte;
+    char* const block = allocate(has);
+    release(block);
+    char* parts[3];
+    for (unsigned i = 0; i < 3; i++) {
+        parts[i] = allocate(part);
+        EXPECT_EQ(parts[i], block + i * part);
+        fill(parts[i], part, i);
+    }
+    EXPECT_EQ(mappings().cached, 0u);
+    for (unsigned i = 0; i < 3; i++) EXPECT_TRUE(is_filled(parts[i], part, i));
+    release(parts[0]);
+    release(parts[2]);
+    EXPECT_EQ(mappings().cached, 2u);
+    EXPECT_TRUE(is_filled(parts[1], part, 1));
+    release(parts[1]);  // joins what lies on its two sides
+    EXPECT_EQ(mappings().cached, 1u);
+    EXPECT_EQ(mappings().cached_bytes, has);
+    EXPECT_EQ(allocate(has), block);
+    EXPECT_TRUE(is_mapped_whole(block));
+    release(block);
+}
+
+TEST_F(Large, WithoutSplittingAMappingServesWhoNeedsFourFifthsOfItAndStaysWhole) {
+    const ChangedOption option(&Options::large_split, 0);
     constexpr std::size_t has = 1000 * page_bytes;
-    for (const std::size_t bytes : {has, has - page_bytes, 800 * page_bytes}) {
-        char* const block = allocate(has);
-        release(block);
-        EXPECT_EQ(mappings().cached, 1u);
-        const std::uint64_t maps = os::memory_counters().map;
+    char* const block = allocate(has);
+    release(block);
+    for (const std::size_t bytes : {800 * page_bytes, has}) {
         char* const again = allocate(bytes);
         EXPECT_EQ(again, block) << bytes / page_bytes;
-        EXPECT_EQ(os::memory_counters().map, maps);
         EXPECT_EQ(record_of(again).block_bytes, has);
-        EXPECT_TRUE(is_mapped_whole(again));
         EXPECT_EQ(mappings().cached, 0u);
         release(again);
-        large::trim_cache(0);
     }
-    for (const std::size_t bytes : {799 * page_bytes, 1001 * page_bytes}) {
-        char* const block = allocate(has);
-        release(block);
-        char* const other = allocate(bytes);
-        EXPECT_EQ(mappings().cached, 1u) << bytes / page_bytes;
-        release(other);
-        large::trim_cache(0);
-    }
+    char* const other = allocate(799 * page_bytes);
+    EXPECT_NE(other, block);
+    EXPECT_EQ(mappings().cached, 1u);
+    release(other);
+    EXPECT_EQ(mappings().cached, 2u);
 }
 
 TEST_F(Large, TheSmallestThatFitsIsTaken) {
-    char* const blocks[] = {allocate(1000 * page_bytes), allocate(900 * page_bytes),
-                            allocate(950 * page_bytes), allocate(800 * page_bytes)};
+    // All end within a unit, so none lies beside another.
+    char* const blocks[] = {allocate(1001 * page_bytes), allocate(900 * page_bytes),
+                            allocate(950 * page_bytes), allocate(801 * page_bytes)};
     for (const char* block : blocks) release(block);
     char* const first = allocate(850 * page_bytes);
     char* const second = allocate(850 * page_bytes);
@@ -337,6 +380,41 @@ TEST_F(Large, TheCacheIsBoundedAndTheOldestGoFirst) {
     for (std::size_t i = 3; i < 6; i++) {
         EXPECT_EQ(page_map::entry_of(blocks[i]).class_id(), ClassId::free);
     }
+}
+
+TEST_F(Large, OfALongMappingOnlyWhatIsAboveTheBoundGoes) {
+    constexpr std::size_t bound = 16 * mebibyte;
+    const ChangedOption option(&Options::large_cache, bound);
+    char* const block = allocate(bound + 4 * mebibyte);
+    fill(block, bound);
+    release(block);
+    EXPECT_EQ(mappings().cached_bytes, bound);
+    EXPECT_EQ(page_map::entry_of(block).class_id(), ClassId::free);
+    EXPECT_EQ(page_map::entry_of(block + bound).bits, 0u);
+    EXPECT_TRUE(is_filled(block, bound));
+}
+
+TEST_F(Large, WhatBecameOneIsAsOldAsItsLargerPart) {
+    constexpr std::size_t bytes = 16 * mebibyte;
+    constexpr std::size_t part = 4 * mebibyte;
+    char* const block = allocate(bytes);
+    release(block);
+    for (int i = 0; i < 5; i++) {
+        FakeClock::time += 100;
+        char* const small = allocate(part);
+        EXPECT_EQ(small, block);
+        release(small);
+    }
+    EXPECT_EQ(large::trim_cache(500), bytes);
+
+    release(allocate(bytes));
+    FakeClock::time += 400;
+    char* const most = allocate(bytes - part);
+    release(most);
+    FakeClock::time += 499;
+    EXPECT_EQ(large::trim_cache(500), 0u);
+    FakeClock::time += 1;
+    EXPECT_EQ(large::trim_cache(500), bytes);
 }
 
 TEST_F(Large, WithoutDecayOrWithoutACacheAMappingGoesAtOnce) {
@@ -486,7 +564,7 @@ TEST_F(Large, AMappingThatCannotGrowIsMovedAndItsOldAddressesAreForgotten) {
     EXPECT_EQ(&record_of(moved), record);
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(moved) % unit_bytes, 0u);
     EXPECT_TRUE(is_filled(moved, mapping_bytes));
-    EXPECT_TRUE(is_zero(moved + mapping_bytes, 7 * mebibyte));
+    EXPECT_TRUE(is_zero(moved + mapping_bytes, 10 * mebibyte - mapping_bytes));
     EXPECT_TRUE(is_mapped_whole(moved));
     for (std::size_t at = 0; at < mapping_bytes; at += unit_bytes) {
         const char* const was = block + at;

@@ -138,11 +138,10 @@ Mapping* cut(Mapping* mapping, base::Units kept) HAK_REQUIRES(lock) {
     return rest;
 }
 
-// Takes the smallest cached mapping that is large enough, and leaves what is too much. Without
-// splitting, it must not be much too large.
-Mapping* take_cached(std::size_t bytes, std::size_t alignment) {
+// The smallest cached mapping that is large enough, or null. Without splitting, it must not be much
+// too large.
+Mapping* smallest_cached(std::size_t bytes, std::size_t alignment) HAK_REQUIRES(lock) {
     const bool splits = os::options().large_split;
-    os::LockGuard guard(lock);
     Mapping* best = nullptr;
     for (Mapping* candidate = cached.head; candidate != nullptr; candidate = candidate->next) {
         const std::size_t has = candidate->slab.block_bytes;
@@ -150,28 +149,48 @@ Mapping* take_cached(std::size_t bytes, std::size_t alignment) {
                           reinterpret_cast<std::uintptr_t>(candidate->slab.start) % alignment == 0;
         if (fits && (best == nullptr || has < best->slab.block_bytes)) best = candidate;
     }
-    if (best == nullptr) return nullptr;
-    remove_cached(best);
-    const base::Units kept = base::Units::covering(bytes);
-    if (splits && best->slab.block_bytes > kept.bytes() + bytes / spare_divisor) {
-        if (Mapping* const rest = cut(best, kept); rest != nullptr) add_cached(rest);
-    }
-    best->slab.kept_length = false;
-    used.add(best);
-    page_map::assign(best->slab.start, best->slab.block_bytes, large_entry, &best->slab);
     return best;
+}
+
+// Takes a mapping out of the cache, and leaves there what of it is too much.
+void take_cached(Mapping* mapping, std::size_t bytes) HAK_REQUIRES(lock) {
+    remove_cached(mapping);
+    const base::Units kept = base::Units::covering(bytes);
+    if (!os::options().large_split) return;
+    if (mapping->slab.block_bytes <= kept.bytes() + bytes / spare_divisor) return;
+    if (Mapping* const rest = cut(mapping, kept); rest != nullptr) add_cached(rest);
+}
+
+// Makes a mapping longer by what is free behind it.
+bool absorb(Mapping* mapping, std::size_t bytes) HAK_REQUIRES(lock) {
+    Slab& slab = mapping->slab;
+    for (Mapping* behind = cached.head; behind != nullptr; behind = behind->next) {
+        if (behind->slab.start != mapping->end()) continue;
+        if (slab.block_bytes + behind->slab.block_bytes < bytes) return false;
+        take_cached(behind, bytes - slab.block_bytes);
+        slab.block_bytes += behind->slab.block_bytes;
+        unused.add(behind);
+        page_map::assign(slab.start, slab.block_bytes, large_entry, &slab);
+        return true;
+    }
+    return false;
 }
 // [/cached]
 
 void* allocate_mapping(std::size_t bytes, std::size_t alignment, bool& zero) {
-    bytes = base::round_up(bytes, base::page_bytes);
-    if (Mapping* const mapping = take_cached(bytes, alignment); mapping != nullptr) {
-        zero = false;
-        return mapping->slab.start;
-    }
+    bytes = base::round_up(bytes, base::unit_bytes);
     Mapping* record = nullptr;
     {
         os::LockGuard guard(lock);
+        if (Mapping* const mapping = smallest_cached(bytes, alignment); mapping != nullptr) {
+            take_cached(mapping, bytes);
+            Slab& slab = mapping->slab;
+            slab.kept_length = false;
+            used.add(mapping);
+            page_map::assign(slab.start, slab.block_bytes, large_entry, &slab);
+            zero = false;
+            return slab.start;
+        }
         record = new_record();
     }
     if (record == nullptr) return nullptr;
@@ -283,16 +302,12 @@ void* move_mapping(Slab& slab, std::size_t bytes) {
 // The lock is held during the system calls here, because the extent of a listed mapping changes.
 void* resize_mapping(Slab& slab, std::size_t bytes) {
     if (bytes <= run_bytes_max && slab.block_bytes > run_bytes_max) return nullptr;
-    bytes = base::round_up(bytes, base::page_bytes);
+    bytes = base::round_up(bytes, base::unit_bytes);
     os::LockGuard guard(lock);
     const std::size_t old_bytes = slab.block_bytes;
     if (bytes == old_bytes) return slab.start;
     if (bytes < old_bytes) {
-        // A unit that the shorter mapping touches stays its own.
-        const std::size_t kept = base::Units::covering(bytes).bytes();
-        if (kept < old_bytes) {
-            page_map::assign(slab.start + kept, old_bytes - kept, external_entry, nullptr);
-        }
+        page_map::assign(slab.start + bytes, old_bytes - bytes, external_entry, nullptr);
         if (os::resize_in_place(slab.start, old_bytes, bytes)) {
             slab.block_bytes = bytes;
         } else {
@@ -300,6 +315,11 @@ void* resize_mapping(Slab& slab, std::size_t bytes) {
             page_map::assign(slab.start, old_bytes, large_entry, &slab);
         }
         return slab.start;
+    }
+    if (os::options().large_split) {
+        if (absorb(mapping_of(slab), bytes)) return slab.start;
+        // Fresh pages cost more than copying to such as there are.
+        if (smallest_cached(bytes, base::unit_bytes) != nullptr) return nullptr;
     }
     if (!os::resize_in_place(slab.start, old_bytes, bytes)) return move_mapping(slab, bytes);
     if (!page_map::ensure(slab.start, bytes)) {
@@ -346,10 +366,7 @@ void* resize(Slab& slab, std::size_t bytes) {
     return slab.superslab != nullptr ? resize_run(slab, bytes) : resize_mapping(slab, bytes);
 }
 
-std::size_t usable_bytes(std::size_t bytes) {
-    return bytes <= run_bytes_max ? base::Units::covering(bytes).bytes()
-                                  : base::round_up(bytes, base::page_bytes);
-}
+std::size_t usable_bytes(std::size_t bytes) { return base::round_up(bytes, base::unit_bytes); }
 
 std::size_t trim_cache(std::uint64_t age_ms) { return shrink_cache(age_ms, SIZE_MAX); }
 

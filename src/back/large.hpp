@@ -16,10 +16,13 @@
  * enough, what it does not need stays, and neighbours become one again. So the cache serves sizes
  * that never come twice, too.
  *
- * Growing never copies where the kernel can help: a run takes the units behind it, a mapping is
- * extended in place or moved by mremap, which moves page tables and not bytes. The kernel does
- * neither with two areas of its own that lie side by side in one mapping of ours; then bytes are
- * copied.
+ * A mapping has whole units, so that those which the kernel puts side by side can become one.
+ *
+ * Growing copies nothing where there is room behind the block: a run takes the units there, a
+ * mapping what is cached there. Else a mapping is copied if the cache has one that is long enough:
+ * pages that are there cost less than fresh ones. Where the cache has none, the kernel extends the
+ * mapping in place or moves it by mremap, which moves page tables and not bytes. It does neither
+ * with two areas of its own that were joined to one mapping of ours; then, too, bytes are copied.
  *
  * @owns      the mappings, and the cache of freed ones
  * @calls     back/meta_arena back/page_map back/shared_pool back/slab back/superslab
@@ -72,8 +75,8 @@ void release(Slab& slab);
  * Changes a large block's size without copying.
  * @param slab Its record.
  * @param bytes Size wanted, above small_bytes_max.
- * @return The block, perhaps at another address; null when only copying would help. The block then
- *         is as it was.
+ * @return The block, perhaps at another address; null when it is to be copied. The block then is as
+ *         it was.
  */
 void* resize(Slab& slab, std::size_t bytes);
 

@@ -3,7 +3,6 @@
 #include <atomic>
 #include <cerrno>
 
-#include "back/slab.hpp"
 #include "base/units.hpp"
 #include "gate/alloc_header.hpp"
 #include "os/virtual_memory.hpp"
@@ -13,11 +12,6 @@ namespace hakmem::gate {
 namespace {
 
 constinit std::atomic<std::uint64_t> probes{0};
-
-bool is_inside(const void* pointer) {
-    const back::Slab* const slab = back::page_map::slab_of(pointer);
-    return slab != nullptr && pointer >= slab->start && pointer < slab->start + slab->block_bytes;
-}
 
 }  // namespace
 
@@ -29,8 +23,7 @@ Classified classify_by_registry(const void* pointer) {
         return {is_tiny ? Domain::tiny : Domain::mid, id};
     }
     if (id == base::ClassId::free) return {Domain::freed, id};
-    // An own mapping may end within a unit whose rest is somebody else's.
-    if (id == base::ClassId::large && is_inside(pointer)) return {Domain::large, id};
+    if (id == base::ClassId::large) return {Domain::large, id};
     return {Domain::external, id};
 }
 // [/registry]

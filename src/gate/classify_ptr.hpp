@@ -19,7 +19,7 @@
  * overwritten it. So foreign memory is never read, and needs no probe either.
  *
  * @owns      the count of probes
- * @calls     back/page_map back/slab base/attributes base/size_class base/tiny_class base/units
+ * @calls     back/page_map base/attributes base/size_class base/tiny_class base/units
  *            gate/alloc_header gate/header_byte os/virtual_memory
  * @threads   any
  * @invariant none

@@ -90,14 +90,6 @@ bool is_free(const back::Slab& slab, back::BlockIndex index) {
     return ((slab.free_bits[index.word()] | remote) & index.bit()) != 0;
 }
 
-// An own mapping may end within a unit whose rest is somebody else's.
-bool is_external(const void* pointer, base::ClassId id) {
-    if (id == base::ClassId::external) return true;
-    if (id != base::ClassId::large) return false;
-    const back::Slab& slab = *back::page_map::slab_of(pointer);
-    return pointer < slab.start || pointer >= slab.start + slab.block_bytes;
-}
-
 }  // namespace
 
 // ---- a block and what is known of it ------------------------------------------------------------
@@ -244,7 +236,7 @@ void Phase16::deallocate_elsewhere(void* block) noexcept {
         } else {
             leased->release_remote(*slab, block);
         }
-    } else if (is_external(block, id)) {
+    } else if (id == base::ClassId::external) {
         gate::external_guard::release(block);
     } else {
         back::large::release(*block_at(block, id).slab);
@@ -262,7 +254,7 @@ void Phase16::deallocate_sized_slow(void* block, std::size_t bytes, SizeClaim cl
     const base::ScaledClass mine{gate::classify(block, heap->tag_bits)};
     if (mine.value < gate::magazine_offset_end && heap->push(mine, block)) return;
     const back::page_map::Entry entry = back::page_map::entry_of(block);
-    if (!is_external(block, entry.class_id())) {
+    if (entry.class_id() != base::ClassId::external) {
         const Block known = block_at(block, entry.class_id());
         if (!is_possible(bytes, known, claim)) hak_abort_sized_mismatch(block, bytes, known.bytes);
     }
@@ -279,7 +271,7 @@ void* Phase16::reallocate(void* block, std::size_t bytes) {
         return nullptr;
     }
     const base::ClassId id = back::page_map::entry_of(block).class_id();
-    if (is_external(block, id)) return gate::external_guard::reallocate(block, bytes);
+    if (id == base::ClassId::external) return gate::external_guard::reallocate(block, bytes);
     if (bytes > base::request_bytes_max) return no_memory();
     const Block old = block_at(block, id);
     if (base::is_small(id) && bytes <= old.bytes && is_worth_keeping(bytes, old.bytes))
@@ -306,7 +298,7 @@ std::size_t Phase16::usable_bytes(const void* block) {
     if (block == nullptr) return 0;
     const base::ClassId id = back::page_map::entry_of(block).class_id();
     if (base::is_small(id)) return base::row(id).block_bytes;
-    if (is_external(block, id)) return gate::external_guard::usable_bytes(block);
+    if (id == base::ClassId::external) return gate::external_guard::usable_bytes(block);
     return block_at(block, id).bytes;
 }
 

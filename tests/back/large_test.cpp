@@ -35,8 +35,7 @@ using tests::ChangedOption;
 using tests::FakeClock;
 using tests::FaultInjection;
 
-// Above the largest run. It ends within a unit, so that such mappings never lie side by side.
-constexpr std::size_t mapping_bytes = 3 * mebibyte + page_bytes;
+constexpr std::size_t mapping_bytes = 3 * mebibyte;  // above the largest run
 
 char* allocate(std::size_t bytes, std::size_t alignment = base::block_alignment) {
     bool zero = false;
@@ -285,17 +284,17 @@ TEST_F(Large, WhatWasCutOffServesTooAndBothBecomeOneAgain) {
 
 TEST_F(Large, WithoutSplittingAMappingServesWhoNeedsFourFifthsOfItAndStaysWhole) {
     const ChangedOption option(&Options::large_split, 0);
-    constexpr std::size_t has = 1000 * page_bytes;
+    constexpr std::size_t has = 80 * unit_bytes;
     char* const block = allocate(has);
     release(block);
-    for (const std::size_t bytes : {800 * page_bytes, has}) {
+    for (const std::size_t bytes : {64 * unit_bytes, has}) {
         char* const again = allocate(bytes);
-        EXPECT_EQ(again, block) << bytes / page_bytes;
+        EXPECT_EQ(again, block) << bytes / unit_bytes;
         EXPECT_EQ(record_of(again).block_bytes, has);
         EXPECT_EQ(mappings().cached, 0u);
         release(again);
     }
-    char* const other = allocate(799 * page_bytes);
+    char* const other = allocate(63 * unit_bytes);
     EXPECT_NE(other, block);
     EXPECT_EQ(mappings().cached, 1u);
     release(other);
@@ -303,7 +302,7 @@ TEST_F(Large, WithoutSplittingAMappingServesWhoNeedsFourFifthsOfItAndStaysWhole)
 }
 
 TEST_F(Large, TheSmallestThatFitsIsTaken) {
-    // All end within a unit, so none lies beside another.
+    const ChangedOption option(&Options::large_split, 0);  // neighbours stay what they are
     char* const blocks[] = {allocate(1001 * page_bytes), allocate(900 * page_bytes),
                             allocate(950 * page_bytes), allocate(801 * page_bytes)};
     for (const char* block : blocks) release(block);
@@ -313,6 +312,42 @@ TEST_F(Large, TheSmallestThatFitsIsTaken) {
     EXPECT_EQ(second, blocks[2]);
     release(first);
     release(second);
+}
+
+TEST_F(Large, AMappingGrowsOverWhatIsFreeBehindIt) {
+    constexpr std::size_t has = 12 * mebibyte;
+    char* const block = allocate(has);
+    release(block);
+    char* const grown = allocate(mapping_bytes);
+    ASSERT_EQ(grown, block);
+    fill(grown, mapping_bytes);
+    const std::uint64_t remaps = os::memory_counters().remap;
+    EXPECT_EQ(large::resize(record_of(grown), 2 * mapping_bytes), grown);
+    EXPECT_EQ(record_of(grown).block_bytes, 2 * mapping_bytes);
+    EXPECT_TRUE(is_filled(grown, mapping_bytes));
+    EXPECT_TRUE(is_mapped_whole(grown));
+    EXPECT_EQ(mappings().cached_bytes, has - 2 * mapping_bytes);
+    EXPECT_EQ(large::resize(record_of(grown), has), grown);
+    EXPECT_EQ(mappings().cached, 0u);
+    EXPECT_EQ(os::memory_counters().remap, remaps);
+    release(grown);
+    EXPECT_EQ(mappings().cached_bytes, has);
+}
+
+TEST_F(Large, WhatIsCachedElsewhereIsToBeCopiedTo) {
+    char* const block = allocate(12 * mebibyte);
+    release(block);
+    char* const low = allocate(mapping_bytes);
+    char* const high = allocate(mapping_bytes);  // it hems the lower one in
+    ASSERT_EQ(high, low + mapping_bytes);
+    fill(low, mapping_bytes);
+    EXPECT_EQ(large::resize(record_of(low), 5 * mebibyte), nullptr);
+    EXPECT_EQ(record_of(low).block_bytes, mapping_bytes);
+    EXPECT_TRUE(is_filled(low, mapping_bytes));
+    EXPECT_EQ(allocate(5 * mebibyte), high + mapping_bytes);
+    release(low);
+    release(high);
+    release(high + mapping_bytes);
 }
 
 TEST_F(Large, ACachedMappingServesOnlyTheAlignmentThatItHas) {
@@ -340,6 +375,7 @@ TEST_F(Large, ARecycledMappingIsNotSaidToBeZero) {
 }
 
 TEST_F(Large, MappingsStayCachedUntilTheirTimeIsUp) {
+    const ChangedOption whole(&Options::large_split, 0);  // neighbours stay what they are
     char* const old = allocate(mapping_bytes);
     char* const young = allocate(mapping_bytes);
     release(old);
@@ -367,6 +403,7 @@ TEST_F(Large, AClockThatGoesBackGivesMemoryBackEarlyAndNeverKeepsIt) {
 }
 
 TEST_F(Large, TheCacheIsBoundedAndTheOldestGoFirst) {
+    const ChangedOption whole(&Options::large_split, 0);  // neighbours stay what they are
     const ChangedOption option(&Options::large_cache, 3 * mapping_bytes);
     std::vector<char*> blocks;
     for (int i = 0; i < 6; i++) blocks.push_back(allocate(mapping_bytes));
@@ -515,13 +552,12 @@ TEST_F(Large, AMappingGrowsAndShrinksWithoutLosingAByte) {
         char* const resized = static_cast<char*>(large::resize(record_of(block), wanted));
         ASSERT_NE(resized, nullptr);
         const std::size_t usable = record_of(resized).block_bytes;
-        ASSERT_EQ(usable, base::round_up(wanted, page_bytes));
+        ASSERT_EQ(usable, base::round_up(wanted, unit_bytes));
         ASSERT_TRUE(is_filled(resized, std::min(bytes, usable)));
         ASSERT_TRUE(is_mapped_whole(resized));
         ASSERT_EQ(large::validate(), nullptr);
-        // Behind it nothing is said to be ours, from the next unit on.
-        const std::size_t end = base::round_up(usable, unit_bytes);
-        const Slab* const next = page_map::slab_of(resized + end);
+        // Behind it nothing is said to be ours.
+        const Slab* const next = page_map::slab_of(resized + usable);
         ASSERT_NE(next, &record_of(resized));
         if (resized != block) {
             ASSERT_NE(page_map::slab_of(block), &record_of(resized));
@@ -577,7 +613,7 @@ TEST_F(Large, AMappingThatCannotGrowIsMovedAndItsOldAddressesAreForgotten) {
 TEST_F(Large, AShrunkMappingKeepsTheUnitInWhichItEndsAndNoOther) {
     char* const block = allocate(4 * mebibyte);
     EXPECT_EQ(large::resize(record_of(block), 3 * mebibyte + 1), block);
-    EXPECT_EQ(record_of(block).block_bytes, 3 * mebibyte + page_bytes);
+    EXPECT_EQ(record_of(block).block_bytes, 3 * mebibyte + unit_bytes);
     EXPECT_EQ(page_map::entry_of(block + 3 * mebibyte).class_id(), ClassId::large);
     EXPECT_EQ(page_map::entry_of(block + 3 * mebibyte + unit_bytes).bits, 0u);
     EXPECT_EQ(page_map::entry_of(block + 4 * mebibyte - 1).bits, 0u);

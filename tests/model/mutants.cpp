@@ -11,6 +11,7 @@
 #include <cstring>
 #include <mutex>
 #include <stdexcept>
+#include <utility>
 
 #include "random.hpp"
 
@@ -68,6 +69,15 @@ public:
         }
         wrong(static_cast<char*>(block_), size_);
         return true;
+    }
+
+    /** The same, and then the block is held no longer; who frees it at that time comes after. */
+    template <typename Wrong>
+    void take(Wrong wrong) {
+        const std::lock_guard lock(mutex_);
+        if (block_ != nullptr) {
+            wrong(static_cast<char*>(std::exchange(block_, nullptr)));
+        }
     }
 
     bool is(void* block) {
@@ -241,20 +251,35 @@ void plant_scribble(Subject& subject) {
     };
 }
 
+std::atomic<void*> freed_early;
+
+// Whether the program now frees what was freed early. Nobody may free it again: the sound allocator
+// would name the double free.
+bool was_freed_early(void* block) {
+    if (block == nullptr || held.forget(block)) {
+        return false;
+    }
+    return freed_early.compare_exchange_strong(block, nullptr);
+}
+
 void plant_early_free(Subject& subject) {
     watch(subject);
     subject.free = [](void* block) {
-        static std::atomic<void*> freed_early;
-        if (block != nullptr && block == freed_early.load()) {
-            freed_early.store(nullptr);  // else the sound allocator would name the double free
+        if (was_freed_early(block)) {
             return;
         }
-        watched_free(block);
+        sound().free(block);
         if (freed_early.load() == nullptr && due()) {
-            held.with([](char* live, std::size_t) { freed_early.store(live); });
-            held.forget(freed_early.load());
-            sound().free(freed_early.load());
+            void* early = nullptr;
+            held.take([&](char* live) { freed_early.store(early = live); });
+            sound().free(early);
         }
+    };
+    subject.realloc = [](void* block, std::size_t size) -> void* {
+        if (!was_freed_early(block)) {
+            return sound().realloc(block, size);
+        }
+        return size != 0 ? watched_malloc(size) : nullptr;
     };
 }
 

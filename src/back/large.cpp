@@ -1,6 +1,7 @@
 #include "back/large.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <new>
 
 #include "back/meta_arena.hpp"
@@ -53,6 +54,9 @@ constinit std::size_t cached_bytes HAK_GUARDED_BY(lock) = 0;
 
 // A cached mapping is cut where what is too much is more than this part of the request.
 constexpr std::size_t spare_divisor = 16;
+
+// A mapping is copied to a cached one where it grows by at least this part of itself.
+constexpr std::size_t least_growth_divisor = 4;
 
 constexpr page_map::Entry large_entry = page_map::Entry::of(0, base::ClassId::large);
 constexpr page_map::Entry free_entry = page_map::Entry::of(0, base::ClassId::free);
@@ -155,10 +159,15 @@ Mapping* smallest_cached(std::size_t bytes, std::size_t alignment) HAK_REQUIRES(
 // Takes a mapping out of the cache, and leaves there what of it is too much.
 void take_cached(Mapping* mapping, std::size_t bytes) HAK_REQUIRES(lock) {
     remove_cached(mapping);
-    const base::Units kept = base::Units::covering(bytes);
+    mapping->slab.kept_length = false;
     if (!os::options().large_split) return;
+    const base::Units kept = base::Units::covering(bytes);
     if (mapping->slab.block_bytes <= kept.bytes() + bytes / spare_divisor) return;
-    if (Mapping* const rest = cut(mapping, kept); rest != nullptr) add_cached(rest);
+    if (Mapping* const rest = cut(mapping, kept); rest != nullptr) {
+        add_cached(rest);
+    } else {
+        mapping->slab.kept_length = true;
+    }
 }
 
 // Makes a mapping longer by what is free behind it.
@@ -168,9 +177,10 @@ bool absorb(Mapping* mapping, std::size_t bytes) HAK_REQUIRES(lock) {
         if (behind->slab.start != mapping->end()) continue;
         if (slab.block_bytes + behind->slab.block_bytes < bytes) return false;
         take_cached(behind, bytes - slab.block_bytes);
+        page_map::assign(behind->slab.start, behind->slab.block_bytes, large_entry, &slab);
         slab.block_bytes += behind->slab.block_bytes;
+        slab.kept_length = slab.kept_length || behind->slab.kept_length;
         unused.add(behind);
-        page_map::assign(slab.start, slab.block_bytes, large_entry, &slab);
         return true;
     }
     return false;
@@ -185,7 +195,6 @@ void* allocate_mapping(std::size_t bytes, std::size_t alignment, bool& zero) {
         if (Mapping* const mapping = smallest_cached(bytes, alignment); mapping != nullptr) {
             take_cached(mapping, bytes);
             Slab& slab = mapping->slab;
-            slab.kept_length = false;
             used.add(mapping);
             page_map::assign(slab.start, slab.block_bytes, large_entry, &slab);
             zero = false;
@@ -233,7 +242,8 @@ Mapping* take_due(std::uint64_t age_ms, std::size_t bytes_max) {
     const std::uint64_t now = os::milliseconds();
     Mapping* oldest = cached.head;
     for (Mapping* mapping = oldest; mapping != nullptr; mapping = mapping->next) {
-        if (now - mapping->freed_at > now - oldest->freed_at) oldest = mapping;
+        // Of those that are equally old, the one that was added first.
+        if (now - mapping->freed_at >= now - oldest->freed_at) oldest = mapping;
     }
     if (oldest == nullptr) return nullptr;
     const std::size_t above = cached_bytes - std::min(cached_bytes, bytes_max);
@@ -242,7 +252,7 @@ Mapping* take_due(std::uint64_t age_ms, std::size_t bytes_max) {
     remove_cached(oldest);
     const base::Units gone = base::Units::covering(above);
     const base::Units all = base::Units::covering(oldest->slab.block_bytes);
-    if (due || !(gone < all)) return oldest;
+    if (due || !os::options().large_split || !(gone < all)) return oldest;
     Mapping* const rest = cut(oldest, base::Units{all.value - gone.value});
     if (rest == nullptr) return oldest;
     add_cached(oldest);
@@ -289,8 +299,7 @@ void* move_mapping(Slab& slab, std::size_t bytes) {
     page_map::assign(slab.start, slab.block_bytes, external_entry, nullptr);
     if (!os::move(slab.start, slab.block_bytes, target, bytes)) {
         page_map::assign(slab.start, slab.block_bytes, large_entry, &slab);
-        os::unmap(target, bytes);
-        return nullptr;
+        return nullptr;  // The reservation stays, if it is one: it may be somebody else's by now.
     }
     slab.start = target;
     slab.block_bytes = bytes;
@@ -305,7 +314,7 @@ void* resize_mapping(Slab& slab, std::size_t bytes) {
     bytes = base::round_up(bytes, base::unit_bytes);
     os::LockGuard guard(lock);
     const std::size_t old_bytes = slab.block_bytes;
-    if (bytes == old_bytes) return slab.start;
+    if (bytes <= old_bytes && old_bytes - bytes <= bytes / spare_divisor) return slab.start;
     if (bytes < old_bytes) {
         page_map::assign(slab.start + bytes, old_bytes - bytes, external_entry, nullptr);
         if (os::resize_in_place(slab.start, old_bytes, bytes)) {
@@ -318,10 +327,14 @@ void* resize_mapping(Slab& slab, std::size_t bytes) {
     }
     if (os::options().large_split) {
         if (absorb(mapping_of(slab), bytes)) return slab.start;
-        // Fresh pages cost more than copying to such as there are.
-        if (smallest_cached(bytes, base::unit_bytes) != nullptr) return nullptr;
+        // Fresh pages cost more than copying to such as there are, unless they are few.
+        const bool copies = bytes - old_bytes >= old_bytes / least_growth_divisor;
+        if (copies && smallest_cached(bytes, base::unit_bytes) != nullptr) return nullptr;
     }
-    if (!os::resize_in_place(slab.start, old_bytes, bytes)) return move_mapping(slab, bytes);
+    if (!os::resize_in_place(slab.start, old_bytes, bytes)) {
+        // The kernel moves no mapping that it keeps in several areas.
+        return errno == EFAULT ? nullptr : move_mapping(slab, bytes);
+    }
     if (!page_map::ensure(slab.start, bytes)) {
         os::resize_in_place(slab.start, bytes, old_bytes);
         return nullptr;

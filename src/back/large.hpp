@@ -30,7 +30,8 @@
  *            os/futex_lock os/virtual_memory
  * @threads   any; one lock for list and cache. Mappings are made and unmapped without it. Resizing
  *            one holds it across mremap and, where the mapping must move, across the reservation of
- *            its place and the munmap that undoes that: the extent of a listed mapping changes. A
+ *            its place and the munmap that undoes that: the extent of a listed mapping changes. So
+ *            does whoever needs a record, if meta_arena has to map a chunk for it. A
  *            block's record belongs to whoever holds the block
  * @invariant I1 the bytes of the cache are the sum of its mappings
  * @invariant I2 every mapping in use is what the page map says of its first unit

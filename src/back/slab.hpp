@@ -78,7 +78,7 @@ struct alignas(base::cache_line_bytes) Slab {
     std::uint16_t first_word;  ///< No word below this one has a free bit.
     bool listed;               ///< Whether it stands in its heap's list of slabs with free blocks.
     bool stale;                ///< Whether blocks came back since its free pages were purged.
-    bool kept_length;          ///< Of a large block: whether the kernel refused to shorten it.
+    bool kept_length;          ///< Of a large block: whether it is longer for want of memory.
     Slab* next;                ///< Towards the end of that list.
 
     // shared by the remote protocol, hence on a cache line of their own

@@ -488,7 +488,8 @@ bool ThreadHeap::tick() {
         for (unsigned c = 1; c < base::class_count; c++) {
             const base::ClassId id{static_cast<std::uint8_t>(c)};
             // A heap that grew while there were fewer may hold more than its share.
-            if (state(id).tuner.idle() || grown_bytes_ > budget_bytes()) {
+            const bool has_grown = capacity(id) > first_capacity(c);
+            if (state(id).tuner.idle() || (has_grown && grown_bytes_ > budget_bytes())) {
                 shrink(id);
                 release_empty_slabs(id);
             }

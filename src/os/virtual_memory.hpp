@@ -109,7 +109,8 @@ bool unmap(void* start, std::size_t bytes);
  * @param start Start of the mapping.
  * @param old_bytes Its length.
  * @param bytes The length wanted.
- * @return Whether it has that length; if not, it is as it was.
+ * @return Whether it has that length. If not, it is as it was, and errno says why: EFAULT for one
+ *         that should grow and that the kernel keeps in several areas.
  */
 bool resize_in_place(void* start, std::size_t old_bytes, std::size_t bytes);
 
@@ -119,7 +120,8 @@ bool resize_in_place(void* start, std::size_t old_bytes, std::size_t bytes);
  * @param old_bytes Its length.
  * @param target Start of a reservation, which the mapping replaces.
  * @param bytes Length of the reservation and of the mapping afterwards.
- * @return Whether the kernel agreed; if not, both are as they were.
+ * @return Whether the kernel agreed. If not, the mapping is as it was, and the target is not to be
+ *         touched: a kernel may unmap it and then refuse, and others may have it by now.
  */
 bool move(void* start, std::size_t old_bytes, void* target, std::size_t bytes);
 

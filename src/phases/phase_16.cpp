@@ -276,7 +276,7 @@ void* Phase16::reallocate(void* block, std::size_t bytes) {
     const Block old = block_at(block, id);
     if (base::is_small(id) && bytes <= old.bytes && is_worth_keeping(bytes, old.bytes))
         return block;
-    // Let the kernel do it.
+    // Let it grow, or let the kernel move it.
     if (id == base::ClassId::large && bytes > base::small_bytes_max) {
         const int saved_errno = errno;
         void* const resized = back::large::resize(*old.slab, bytes);

@@ -552,7 +552,8 @@ TEST_F(Large, AMappingGrowsAndShrinksWithoutLosingAByte) {
         char* const resized = static_cast<char*>(large::resize(record_of(block), wanted));
         ASSERT_NE(resized, nullptr);
         const std::size_t usable = record_of(resized).block_bytes;
-        ASSERT_EQ(usable, base::round_up(wanted, unit_bytes));
+        ASSERT_GE(usable, wanted);
+        ASSERT_LE(usable, wanted + wanted / 16 + unit_bytes);
         ASSERT_TRUE(is_filled(resized, std::min(bytes, usable)));
         ASSERT_TRUE(is_mapped_whole(resized));
         ASSERT_EQ(large::validate(), nullptr);
@@ -608,6 +609,59 @@ TEST_F(Large, AMappingThatCannotGrowIsMovedAndItsOldAddressesAreForgotten) {
         EXPECT_EQ(page_map::entry_of(was).bits, 0u);
     }
     release(moved);
+}
+
+// mremap as of a kernel that keeps the mapping in several areas.
+TEST_F(Large, AMappingThatTheKernelKeepsInSeveralAreasIsNotMoved) {
+    static std::atomic<unsigned> moves;
+    static constexpr os::MemoryCalls calls = [] {
+        os::MemoryCalls made = moving_calls;
+        made.remap = [](void*, std::size_t, std::size_t, int flags, void*) {
+            if (flags != 0) moves++;
+            errno = EFAULT;
+            return MAP_FAILED;
+        };
+        return made;
+    }();
+    char* const block = allocate(mapping_bytes);
+    fill(block, mapping_bytes);
+    moves = 0;
+    os::set_memory_calls(&calls);
+    EXPECT_EQ(large::resize(record_of(block), 10 * mebibyte), nullptr);
+    os::set_memory_calls(nullptr);
+    EXPECT_EQ(moves, 0u);
+    EXPECT_TRUE(is_filled(block, mapping_bytes));
+    EXPECT_TRUE(is_mapped_whole(block));
+    release(block);
+}
+
+// A kernel may give the target up and then refuse. What is there by now is somebody else's.
+TEST_F(Large, AfterAMoveThatWasRefusedNothingIsUnmapped) {
+    static void* somebody_elses;
+    static constexpr os::MemoryCalls calls = [] {
+        os::MemoryCalls made = moving_calls;
+        made.remap = [](void*, std::size_t, std::size_t bytes, int flags, void* target) {
+            if (flags != 0) {
+                somebody_elses = mmap(target, bytes, PROT_READ | PROT_WRITE,
+                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+            }
+            errno = ENOMEM;
+            return MAP_FAILED;
+        };
+        return made;
+    }();
+    constexpr std::size_t wanted = 10 * mebibyte;
+    char* const block = allocate(mapping_bytes);
+    fill(block, mapping_bytes);
+    os::set_memory_calls(&calls);
+    EXPECT_EQ(large::resize(record_of(block), wanted), nullptr);
+    os::set_memory_calls(nullptr);
+    ASSERT_NE(somebody_elses, nullptr) << "no move was tried";
+    fill(static_cast<char*>(somebody_elses), wanted);  // else this ends the program
+    EXPECT_EQ(munmap(somebody_elses, wanted), 0);
+    EXPECT_TRUE(is_filled(block, mapping_bytes));
+    EXPECT_TRUE(is_mapped_whole(block));
+    release(block);
 }
 
 TEST_F(Large, AShrunkMappingKeepsTheUnitInWhichItEndsAndNoOther) {

@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 JOBS ?= $(shell nproc)
 PYTHON := /usr/bin/python3
-# bench-docs: quick takes about two minutes of measuring, full at most fifteen. bench-peers has two
+# bench-docs: quick takes about two minutes of measuring, full about twenty. bench-peers has two
 # hundred rows: quick takes about ten minutes, full an hour and more.
 BENCH ?= quick
 # What bench-peers passes on to tools/compare.py.

@@ -19,10 +19,11 @@
  * A mapping has whole units, so that those which the kernel puts side by side can become one.
  *
  * Growing copies nothing where there is room behind the block: a run takes the units there, a
- * mapping what is cached there. Else a mapping is copied if the cache has one that is long enough:
- * pages that are there cost less than fresh ones. Where the cache has none, the kernel extends the
- * mapping in place or moves it by mremap, which moves page tables and not bytes. It does neither
- * with two areas of its own that were joined to one mapping of ours; then, too, bytes are copied.
+ * mapping what is cached there. Else a mapping that grows by a quarter or more is copied if the
+ * cache has one that is long enough: pages that are there cost less than fresh ones. Otherwise the
+ * kernel extends the mapping in place or moves it by mremap, which moves page tables and not bytes.
+ * It does neither with two areas of its own that were joined to one mapping of ours; then, too,
+ * bytes are copied.
  *
  * @owns      the mappings, and the cache of freed ones
  * @calls     back/meta_arena back/page_map back/shared_pool back/slab back/superslab

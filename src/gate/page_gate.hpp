@@ -29,7 +29,7 @@
  * @failure   none: every 64-bit value has a domain
  * @cost      at home two loads, of leaf and entry, two subtractions, two compares; locked by
  *            tests/codegen. bench: page_gate
- * @phase     introduced in 16; FG V2 made total. The home came later
+ * @phase     introduced in 16; FG V2 made total; the home came in 17
  */
 #pragma once
 

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <new>
 
+#include "back/huge_pages.hpp"
 #include "back/meta_arena.hpp"
 #include "back/page_map.hpp"
 #include "back/shared_pool.hpp"
@@ -26,6 +27,7 @@ struct Mapping {
     Mapping* next;           // in the list of its state
     Mapping* previous;       // in the list of its state
     std::uint64_t freed_at;  // when it entered the cache
+    bool zero;               // whether it reads as zero
 
     char* end() const { return slab.start + slab.block_bytes; }
 };
@@ -51,9 +53,14 @@ constinit MappingList used HAK_GUARDED_BY(lock);    // hold a live block
 constinit MappingList cached HAK_GUARDED_BY(lock);  // hold a freed one
 constinit MappingList unused HAK_GUARDED_BY(lock);  // records without a mapping
 constinit std::size_t cached_bytes HAK_GUARDED_BY(lock) = 0;
+constinit std::atomic<std::size_t> mapped_bytes{0};  // of all mappings, used and cached
 
 // A cached mapping is cut where what is too much is more than this part of the request.
 constexpr std::size_t spare_divisor = 16;
+
+// Where the heap is large, this part of it is mapped at a time, up to a bound.
+constexpr std::size_t chunk_divisor = 8;
+constexpr std::size_t chunk_bytes_max = 64 * base::mebibyte;
 
 // A mapping is copied to a cached one where it grows by at least this part of itself.
 constexpr std::size_t least_growth_divisor = 4;
@@ -117,6 +124,7 @@ void add_cached(Mapping* freed) HAK_REQUIRES(lock) {
                 freed->freed_at = other->freed_at;
             if (below) freed->slab.start = other->slab.start;
             freed->slab.block_bytes += other->slab.block_bytes;
+            freed->zero = freed->zero && other->zero;
             cached.remove(other);
             unused.add(other);
         }
@@ -138,6 +146,7 @@ Mapping* cut(Mapping* mapping, base::Units kept) HAK_REQUIRES(lock) {
     Slab& slab = mapping->slab;
     set_extent(rest->slab, slab.start + kept.bytes(), slab.block_bytes - kept.bytes(), 0);
     rest->freed_at = mapping->freed_at;
+    rest->zero = mapping->zero;
     slab.block_bytes = kept.bytes();
     return rest;
 }
@@ -187,6 +196,42 @@ bool absorb(Mapping* mapping, std::size_t bytes) HAK_REQUIRES(lock) {
 }
 // [/cached]
 
+// What the heap has mapped, here and in superslabs.
+std::size_t heap_bytes() {
+    return shared_pool::mapped_bytes() + mapped_bytes.load(std::memory_order_relaxed);
+}
+
+// Maps memory for a record that is in no list.
+bool map(Mapping* record, std::size_t bytes, std::size_t alignment, os::PageSize size) {
+    char* const start = static_cast<char*>(os::map(bytes, alignment));
+    if (start == nullptr) return false;
+    if (!page_map::ensure(start, bytes)) {
+        os::unmap(start, bytes);
+        return false;
+    }
+    if (size == os::PageSize::huge) os::prefer_pages(start, bytes, size);
+    mapped_bytes.fetch_add(bytes, std::memory_order_relaxed);
+    set_extent(record->slab, start, bytes, 0);
+    record->freed_at = os::milliseconds();
+    record->zero = true;
+    return true;
+}
+
+// [chunk]
+// Maps memory for a block, and in a large heap for others that will come, if it can be had.
+bool map_chunk(Mapping* record, std::size_t bytes, std::size_t alignment) {
+    const std::size_t heap = heap_bytes();
+    if (os::options().large_split && huge_pages::wanted(heap + bytes)) {
+        const std::size_t chunk = std::max(bytes, std::min(heap / chunk_divisor, chunk_bytes_max));
+        if (map(record, base::round_up(chunk, huge_pages::page_bytes),
+                std::max(alignment, huge_pages::page_bytes), os::PageSize::huge)) {
+            return true;
+        }
+    }
+    return map(record, bytes, alignment, os::PageSize::small);
+}
+// [/chunk]
+
 void* allocate_mapping(std::size_t bytes, std::size_t alignment, bool& zero) {
     bytes = base::round_up(bytes, base::unit_bytes);
     Mapping* record = nullptr;
@@ -197,24 +242,30 @@ void* allocate_mapping(std::size_t bytes, std::size_t alignment, bool& zero) {
             Slab& slab = mapping->slab;
             used.add(mapping);
             page_map::assign(slab.start, slab.block_bytes, large_entry, &slab);
-            zero = false;
+            zero = mapping->zero;
             return slab.start;
         }
         record = new_record();
     }
     if (record == nullptr) return nullptr;
-    char* const start = static_cast<char*>(os::map(bytes, alignment));
-    if (start == nullptr || !page_map::ensure(start, bytes)) {
-        if (start != nullptr) os::unmap(start, bytes);
+    if (!map_chunk(record, bytes, alignment)) {
         put_record(record);
         return nullptr;
     }
-    set_extent(record->slab, start, bytes, 0);
+    Slab& slab = record->slab;
     os::LockGuard guard(lock);
     used.add(record);
-    page_map::assign(start, bytes, large_entry, &record->slab);
+    if (slab.block_bytes > bytes) {
+        if (Mapping* const rest = cut(record, base::Units::covering(bytes)); rest != nullptr) {
+            page_map::assign(rest->slab.start, rest->slab.block_bytes, free_entry, nullptr);
+            add_cached(rest);
+        } else {
+            slab.kept_length = true;
+        }
+    }
+    page_map::assign(slab.start, slab.block_bytes, large_entry, &slab);
     zero = true;
-    return start;
+    return slab.start;
 }
 
 // The mapping is in no list, and only its entries still speak of it.
@@ -223,6 +274,7 @@ bool unmap(Mapping* mapping) {
     // The entries go first: once unmapped, the addresses may be somebody else's at once.
     page_map::assign(slab.start, slab.block_bytes, external_entry, nullptr);
     if (os::unmap(slab.start, slab.block_bytes)) {
+        mapped_bytes.fetch_sub(slab.block_bytes, std::memory_order_relaxed);
         put_record(mapping);
         return true;
     }
@@ -231,6 +283,7 @@ bool unmap(Mapping* mapping) {
     page_map::assign(slab.start, slab.block_bytes, free_entry, nullptr);
     os::LockGuard guard(lock);
     mapping->freed_at = os::milliseconds();
+    mapping->zero = false;
     add_cached(mapping);
     return false;
 }
@@ -287,10 +340,23 @@ void* resize_run(Slab& slab, std::size_t bytes) {
     return slab.start;
 }
 
+// The kernel has made a mapping longer, perhaps elsewhere.
+void set_length(Slab& slab, std::size_t bytes) {
+    mapped_bytes.fetch_add(bytes - slab.block_bytes, std::memory_order_relaxed);
+    slab.block_bytes = bytes;
+    page_map::assign(slab.start, bytes, large_entry, &slab);
+    if (huge_pages::wanted(heap_bytes())) {
+        os::prefer_pages(slab.start, bytes, os::PageSize::huge);
+    }
+}
+
 // [move]
 // Moves a mapping's pages to a longer reservation. The old entries go before the old addresses do.
 void* move_mapping(Slab& slab, std::size_t bytes) {
-    char* const target = static_cast<char*>(os::reserve(bytes, base::unit_bytes));
+    // Huge pages move as such from one boundary to another.
+    const bool aligned = reinterpret_cast<std::uintptr_t>(slab.start) % huge_pages::page_bytes == 0;
+    const std::size_t alignment = aligned ? huge_pages::page_bytes : base::unit_bytes;
+    char* const target = static_cast<char*>(os::reserve(bytes, alignment));
     if (target == nullptr) return nullptr;
     if (!page_map::ensure(target, bytes)) {
         os::unmap(target, bytes);
@@ -302,8 +368,7 @@ void* move_mapping(Slab& slab, std::size_t bytes) {
         return nullptr;  // The reservation stays, if it is one: it may be somebody else's by now.
     }
     slab.start = target;
-    slab.block_bytes = bytes;
-    page_map::assign(target, bytes, large_entry, &slab);
+    set_length(slab, bytes);
     return target;
 }
 // [/move]
@@ -318,6 +383,7 @@ void* resize_mapping(Slab& slab, std::size_t bytes) {
     if (bytes < old_bytes) {
         page_map::assign(slab.start + bytes, old_bytes - bytes, external_entry, nullptr);
         if (os::resize_in_place(slab.start, old_bytes, bytes)) {
+            mapped_bytes.fetch_sub(old_bytes - bytes, std::memory_order_relaxed);
             slab.block_bytes = bytes;
         } else {
             slab.kept_length = true;
@@ -339,8 +405,7 @@ void* resize_mapping(Slab& slab, std::size_t bytes) {
         os::resize_in_place(slab.start, bytes, old_bytes);
         return nullptr;
     }
-    slab.block_bytes = bytes;
-    page_map::assign(slab.start, bytes, large_entry, &slab);
+    set_length(slab, bytes);
     return slab.start;
 }
 
@@ -368,6 +433,7 @@ void release(Slab& slab) {
         page_map::assign(slab.start, slab.block_bytes, free_entry, nullptr);
         used.remove(mapping);
         mapping->freed_at = os::milliseconds();
+        mapping->zero = false;
         add_cached(mapping);
     }
     const std::uint64_t decay = os::options().decay;

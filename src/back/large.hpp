@@ -18,6 +18,10 @@
  *
  * A mapping has whole units, so that those which the kernel puts side by side can become one.
  *
+ * In a large heap mappings come in huge pages (back/huge_pages). Few blocks end where such a page
+ * ends, so what is mapped there is whole pages and more than the block needs. The rest waits in the
+ * cache for the next block, and what is resident of it is the piece of one page.
+ *
  * Growing copies nothing where there is room behind the block: a run takes the units there, a
  * mapping what is cached there. Else a mapping that grows by a quarter or more is copied if the
  * cache has one that is long enough: pages that are there cost less than fresh ones. Otherwise the
@@ -26,9 +30,9 @@
  * bytes are copied.
  *
  * @owns      the mappings, and the cache of freed ones
- * @calls     back/meta_arena back/page_map back/shared_pool back/slab back/superslab
- *            base/attributes base/lock_rank base/size_class base/units os/clock os/environment
- *            os/futex_lock os/virtual_memory
+ * @calls     back/huge_pages back/meta_arena back/page_map back/shared_pool back/slab
+ *            back/superslab base/attributes base/lock_rank base/size_class base/units os/clock
+ *            os/environment os/futex_lock os/virtual_memory
  * @threads   any; one lock for list and cache. Mappings are made and unmapped without it. Resizing
  *            one holds it across mremap and, where the mapping must move, across the reservation of
  *            its place and the munmap that undoes that: the extent of a listed mapping changes. So
@@ -39,8 +43,8 @@
  * @failure   null or false when the kernel gives no more memory; the block stays as it was
  * @cost      a few atomics for a run; for a mapping a lock, a look at each cached one, and system
  *            calls where none fits; bench: large
- * @phase     introduced in 16, split and coalesced since 17; recorded phases put an AllocHeader in
- *            front
+ * @phase     introduced in 16, split and coalesced since 17, in huge pages since 18; recorded
+ *            phases put an AllocHeader in front
  */
 #pragma once
 

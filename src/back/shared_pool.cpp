@@ -4,6 +4,7 @@
 #include <atomic>
 #include <new>
 
+#include "back/huge_pages.hpp"
 #include "back/meta_arena.hpp"
 #include "back/page_map.hpp"
 #include "base/attributes.hpp"
@@ -163,6 +164,12 @@ bool ensure_directory_page(std::uint32_t i) HAK_REQUIRES(lock) {
     return true;
 }
 
+// What the pages of another superslab shall be.
+os::PageSize pages_for_another() {
+    const bool huge = huge_pages::wanted(mapped_bytes() + base::superslab_bytes);
+    return huge ? os::PageSize::huge : os::PageSize::small;
+}
+
 // [add]
 // A superslab's record without memory: one that was vacated, or a new one.
 Superslab* vacant_superslab() HAK_REQUIRES(lock) {
@@ -187,7 +194,7 @@ Superslab* add_superslab() HAK_REQUIRES(lock) {
     if (!page_map::ensure(reservation_next, base::superslab_bytes)) return nullptr;
     if (!os::commit(reservation_next, base::superslab_bytes)) return nullptr;
     vacant.fetch_sub(1, std::memory_order_relaxed);
-    superslab::occupy(*superslab, reservation_next);
+    superslab::occupy(*superslab, reservation_next, pages_for_another());
     note_room(superslab->index);
     reservation_next += base::superslab_bytes;
     return superslab;
@@ -203,7 +210,7 @@ void unmap_if_empty(Superslab& superslab) {
     if (start == nullptr) return;
     if (!os::unmap(start, base::superslab_bytes)) {
         superslab.recent.store(~std::uint64_t{0}, std::memory_order_relaxed);
-        superslab::occupy(superslab, start);
+        superslab::occupy(superslab, start, pages_for_another());
         note_room(superslab.index);
         return;
     }
@@ -289,11 +296,23 @@ void renew_room() {
     }
 }
 
-bool is_tight() {
+std::size_t purge_within(Slab& slab, bool all) {
+    const Run run = superslab::run_of(slab);
+    if ((run.superslab->huge.load(std::memory_order_relaxed) & run.bits()) != 0) {
+        if (!all) return 0;
+        os::LockGuard guard(lock);
+        superslab::break_up(run);
+    }
+    return slab::purge_free_pages(slab);
+}
+
+std::size_t mapped_bytes() {
     const std::size_t superslabs = count_of_superslabs.load(std::memory_order_relaxed) -
                                    vacant.load(std::memory_order_relaxed);
-    return superslabs * base::superslab_bytes > memory_limit.load(std::memory_order_relaxed) / 2;
+    return superslabs * base::superslab_bytes;
 }
+
+bool is_tight() { return mapped_bytes() > memory_limit.load(std::memory_order_relaxed) / 2; }
 
 bool is_sparse() {
     const std::uint32_t count = superslab_count();

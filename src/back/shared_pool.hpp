@@ -32,9 +32,9 @@
  * so at least one of them sees the other, and no superslab with room stays hidden.
  *
  * @owns      the directory, the reservation
- * @calls     back/meta_arena back/page_map back/slab back/superslab base/attributes base/bits
- *            base/lock_rank base/size_class base/units os/clock os/environment os/futex_lock
- *            os/virtual_memory
+ * @calls     back/huge_pages back/meta_arena back/page_map back/slab back/superslab
+ *            base/attributes base/bits base/lock_rank base/size_class base/units os/clock
+ *            os/environment os/futex_lock os/virtual_memory
  * @threads   any; stage 2 lock-free, stage 3 and purging under the lock
  * @invariant I1 every superslab that has a free unit has its room bit set
  * @failure   a null superslab or slab when the kernel gives no more memory; nothing is lost
@@ -108,6 +108,17 @@ Superslab& superslab_at(std::uint32_t i);
  * @return Bytes given back to the system.
  */
 std::size_t purge(std::uint32_t i, bool all);
+
+/**
+ * Gives the pages back on which all blocks of a slab are free; see slab::purge_free_pages.
+ * @param slab A slab whose owner's lock is held.
+ * @param all Whether huge pages are broken up for that.
+ * @return Bytes given back to the system.
+ */
+std::size_t purge_within(Slab& slab, bool all);
+
+/** @return Bytes of the superslabs that have memory. */
+std::size_t mapped_bytes();
 
 /**
  * @return Whether superslabs make up more than half of what the process may map. Whoever needs one

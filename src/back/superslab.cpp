@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "back/huge_pages.hpp"
 #include "back/meta_arena.hpp"
 #include "back/page_map.hpp"
 #include "base/bits.hpp"
@@ -17,6 +18,8 @@ constexpr std::size_t slabs_bytes = base::superslab_units * sizeof(Slab);
 constexpr unsigned page_slabs = base::page_bytes / sizeof(Slab);
 constexpr unsigned page_bitmaps = base::page_bytes / unit_bits_bytes;
 static_assert(slabs_bytes % base::page_bytes == 0, "bitmaps begin on a page of their own");
+constexpr unsigned huge_page_units = huge_pages::page_bytes / base::unit_bytes;
+static_assert(base::superslab_units % huge_page_units == 0, "no huge page serves two superslabs");
 
 std::uint64_t* bits_of(const Superslab& superslab, unsigned unit) {
     char* const bitmaps = reinterpret_cast<char*>(superslab.slabs) + slabs_bytes;
@@ -46,6 +49,51 @@ std::size_t purge_taken(Superslab& superslab, std::uint64_t bits) {
     }
     return purged;
 }
+
+// ---- huge pages -------------------------------------------------------------------------------
+
+// Says in which pages the units of one huge page are wanted from now on.
+void set_huge(Superslab& superslab, unsigned first, os::PageSize size) {
+    const Run page{&superslab, first, base::Units{huge_page_units}, false};
+    const bool is_huge = (superslab.huge.load(std::memory_order_relaxed) & page.bits()) != 0;
+    if (is_huge == (size == os::PageSize::huge)) return;
+    os::prefer_pages(page.start(), page.count.bytes(), size);
+    superslab.huge.fetch_xor(page.bits(), std::memory_order_relaxed);
+}
+
+// Of some units all those that share a huge page with one of them.
+std::uint64_t whole_huge_pages(std::uint64_t units) {
+    std::uint64_t whole = 0;
+    for (unsigned first = 0; first < base::superslab_units; first += huge_page_units) {
+        const std::uint64_t page = base::bit_run(first, huge_page_units);
+        if ((units & page) != 0) whole |= page;
+    }
+    return whole;
+}
+
+// [huge]
+// Which of the free units that the caller has taken shall be given back, if some are due. Clean
+// ones go along: in a huge page they are as resident as their neighbours.
+std::uint64_t choose(Superslab& superslab, std::uint64_t mine, std::uint64_t due, bool all) {
+    if (!superslab.prefers_huge) return mine;
+    std::uint64_t chosen = 0;
+    for (unsigned first = 0; first < base::superslab_units; first += huge_page_units) {
+        const std::uint64_t page = base::bit_run(first, huge_page_units);
+        const std::uint64_t free = mine & page;
+        if ((free & due) == 0) continue;
+        if (free == page) {
+            set_huge(superslab, first, os::PageSize::huge);
+            chosen |= page;
+        } else if ((superslab.huge.load(std::memory_order_relaxed) & page) == 0) {
+            chosen |= free & due;
+        } else if (all || base::bit_count(free) >= huge_page_units / 2) {
+            set_huge(superslab, first, os::PageSize::small);
+            chosen |= free;
+        }
+    }
+    return chosen;
+}
+// [/huge]
 
 // [records]
 // Gives a page of slab records back, unless one of them has its flag set: then that record stands
@@ -111,7 +159,10 @@ Superslab* create(std::uint32_t index) {
     return superslab;
 }
 
-void occupy(Superslab& superslab, char* start) {
+void occupy(Superslab& superslab, char* start, os::PageSize size) {
+    superslab.prefers_huge = size == os::PageSize::huge;
+    superslab.huge.store(superslab.prefers_huge ? ~std::uint64_t{0} : 0, std::memory_order_relaxed);
+    if (superslab.prefers_huge) os::prefer_pages(start, base::superslab_bytes, size);
     page_map::assign(start, base::superslab_bytes, page_map::Entry::of(0, base::ClassId::free),
                      nullptr);
     superslab.start.store(start, std::memory_order_relaxed);
@@ -183,6 +234,13 @@ void give_back(const Run& run) {
 }
 // [/give_back]
 
+void break_up(const Run& run) {
+    for (unsigned first = 0; first < base::superslab_units; first += huge_page_units) {
+        const bool touched = (base::bit_run(first, huge_page_units) & run.bits()) != 0;
+        if (touched) set_huge(*run.superslab, first, os::PageSize::small);
+    }
+}
+
 // [purge]
 std::size_t purge(Superslab& superslab, bool all) {
     std::uint64_t due = superslab.old.load(std::memory_order_relaxed);
@@ -191,9 +249,11 @@ std::size_t purge(Superslab& superslab, bool all) {
     if (all) due |= recent;
     if (due != 0) {
         // Take the due units that are still free; only those can be purged.
-        const std::uint64_t before = superslab.taken.fetch_or(due, std::memory_order_acquire);
-        const std::uint64_t mine = due & ~before;
-        purged = purge_taken(superslab, mine);
+        const std::uint64_t young = all ? 0 : recent;
+        const std::uint64_t wanted = superslab.prefers_huge ? whole_huge_pages(due) & ~young : due;
+        const std::uint64_t before = superslab.taken.fetch_or(wanted, std::memory_order_acquire);
+        const std::uint64_t mine = wanted & ~before;
+        purged = purge_taken(superslab, choose(superslab, mine, due, all));
         superslab.taken.fetch_and(~mine, std::memory_order_seq_cst);
         if (purged > 0) purged += purge_records(superslab);
     }

@@ -14,6 +14,14 @@
  * The words `recent` and `old` are the two generations of dirty units: a unit whose pages may hold
  * old contents. A free unit in neither reads as zero, which calloc uses.
  *
+ * **Huge pages.** A superslab of a large heap comes in two huge pages of 32 units each
+ * (back/huge_pages). Touching one unit makes all 32 resident, so what a purge gives back is the
+ * whole page, once none of its units is taken or was freed lately. If some are, a page of which
+ * half is free is *broken up*: the free units are given back, and the rest stays in small pages,
+ * which the kernel is told not to join again. With less, it stays: a few units are not worth the
+ * faults that all others would cost from then on. `malloc_trim` breaks up every page. A broken page
+ * is huge again once all of it is free.
+ *
  * Where address space is short a wholly free superslab gives its memory up. Its record stays, with
  * all units taken, until it gets memory again.
  *
@@ -28,15 +36,15 @@
  * back when all units that it serves are free: four units a page of bitmaps, 32 a page of records.
  *
  * @owns      its words; its slab records while they are unused
- * @calls     base/bits base/size_class base/units back/meta_arena back/page_map back/slab
- *            os/virtual_memory
+ * @calls     base/bits base/size_class base/units back/huge_pages back/meta_arena back/page_map
+ *            back/slab os/virtual_memory
  * @threads   any; the words are atomic. Taking is acquire, giving back is release: what the last
  *            master wrote to a unit is seen by the next
  * @invariant I1 a unit is in at most one of the two dirty generations
  * @invariant I2 the record of a slab in use leads to the bitmaps of its unit
  * @failure   take() reports no_bit when there is no run
  * @cost      one compare-and-swap a run; bench: superslab
- * @phase     introduced in 16
+ * @phase     introduced in 16; huge pages in 18
  */
 #pragma once
 
@@ -46,6 +54,7 @@
 #include "back/slab.hpp"
 #include "base/size_class.hpp"
 #include "base/units.hpp"
+#include "os/virtual_memory.hpp"
 
 namespace hakmem::back {
 
@@ -57,7 +66,9 @@ struct Superslab {
     alignas(base::cache_line_bytes) std::atomic<std::uint64_t> taken;  ///< Units with a master.
     std::atomic<std::uint64_t> recent;      ///< Dirty units of the younger generation.
     std::atomic<std::uint64_t> old;         ///< Dirty units of the older generation.
+    std::atomic<std::uint64_t> huge;        ///< Units whose pages are to be huge.
     std::atomic<base::ClassId> only_class;  ///< Whose it is where superslabs are not shared.
+    bool prefers_huge;  ///< Whether its pages shall be huge; const while it has memory.
     Slab* slabs;  ///< const: record i serves a slab that begins at unit i; the bitmaps follow.
 };
 
@@ -89,8 +100,9 @@ Superslab* create(std::uint32_t index);
  * Gives a superslab memory. All its units are free and clean then.
  * @param superslab One without memory.
  * @param start superslab_bytes, mapped, zero, and with a leaf in the page map.
+ * @param size The pages that the memory shall come in.
  */
-void occupy(Superslab& superslab, char* start);
+void occupy(Superslab& superslab, char* start, os::PageSize size);
 
 /**
  * Takes the memory of a wholly free superslab away.
@@ -136,8 +148,14 @@ Run run_of(Slab& slab);
 void give_back(const Run& run);
 
 /**
+ * Breaks up the huge pages that some units lie in, so that a part of them can be given back.
+ * @param run The units. Only one thread at a time may break up and purge.
+ */
+void break_up(const Run& run);
+
+/**
  * Purges the old generation, or both, and lets the recent one age.
- * @param superslab The superslab.
+ * @param superslab The superslab. Only one thread at a time may break up and purge.
  * @param all Whether units of the younger generation go too.
  * @return Bytes given back to the system.
  */

@@ -96,7 +96,7 @@ void scavenge(Scavenge which) {
 }
 // [/scavenge]
 
-std::size_t purge() {
+std::size_t purge(bool all) {
     {
         os::LockGuard guard(lock);
         park_heaps_of_the_dead(count());
@@ -105,7 +105,7 @@ std::size_t purge() {
     for (HeapNode* heap = newest(); heap != nullptr; heap = heap->older) {
         os::LockGuard guard(heap->lock);
         heap->operations.scavenge(*heap);
-        purged += heap->operations.purge(*heap);
+        purged += heap->operations.purge(*heap, all);
     }
     return purged;
 }

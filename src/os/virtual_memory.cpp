@@ -126,6 +126,12 @@ bool purge(void* start, std::size_t bytes) {
     return purged;
 }
 
+bool prefer_pages(void* start, std::size_t bytes, PageSize size) {
+    count(counters.prefer);
+    const int advice = size == PageSize::huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE;
+    return succeeded(calls().advise(start, bytes, advice) == 0);
+}
+
 bool residency(const void* start, std::size_t bytes, unsigned char* pages) {
     // mincore takes a pointer that is not const, and only reads through the page tables.
     return calls().residency(const_cast<void*>(start), bytes, pages) == 0;

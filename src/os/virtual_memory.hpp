@@ -58,7 +58,8 @@ struct MemoryCounters {
     std::atomic<std::uint64_t> map{0};           ///< mmap calls.
     std::atomic<std::uint64_t> unmap{0};         ///< munmap calls.
     std::atomic<std::uint64_t> remap{0};         ///< mremap calls.
-    std::atomic<std::uint64_t> purge{0};         ///< madvise calls.
+    std::atomic<std::uint64_t> purge{0};         ///< madvise calls that give memory back.
+    std::atomic<std::uint64_t> prefer{0};        ///< madvise calls about the size of pages.
     std::atomic<std::uint64_t> purged_bytes{0};  ///< Bytes given back by them.
     std::atomic<std::uint64_t> failed{0};        ///< Calls that the kernel refused.
 };
@@ -132,6 +133,22 @@ bool move(void* start, std::size_t old_bytes, void* target, std::size_t bytes);
  * @return Whether the kernel agreed; it refuses for locked memory.
  */
 bool purge(void* start, std::size_t bytes);
+
+/** In which pages memory shall come. */
+enum class PageSize : bool {
+    small,  ///< 4 KiB.
+    huge,   ///< 2 MiB, where the kernel has them and such a piece was not touched yet.
+};
+
+/**
+ * Says in which pages memory is wanted that is touched for the first time from now on. What is
+ * resident stays, whatever its pages.
+ * @param start Page-aligned start of mapped memory.
+ * @param bytes Multiple of the page size.
+ * @param size The pages wanted.
+ * @return Whether the kernel agreed; it refuses where it knows no huge pages.
+ */
+bool prefer_pages(void* start, std::size_t bytes, PageSize size);
 
 /**
  * Asks which pages of mapped memory are resident. For reports only.

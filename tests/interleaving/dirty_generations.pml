@@ -3,9 +3,10 @@
  *
  * Two threads take runs of one or two units from a superslab of two, extend them, write to them,
  * and give them back, whole or the tail alone. The purge lets units age and gives the pages of old
- * ones back. Where memory is tight, whoever gives the last unit back unmaps the superslab, and
- * whoever finds no unit maps it again. The kernel may refuse whatever it is asked to take. Each
- * access of the code to something shared is one step here.
+ * ones back; where the two make a huge page, a clean one goes along, or both stay. Where memory is
+ * tight, whoever gives the last unit back unmaps the superslab, and whoever finds no unit maps it
+ * again. The kernel may refuse whatever it is asked to take. Each access of the code to something
+ * shared is one step here.
  *
  *   P1  a run that is said to read as zero does
  *   P2  a free unit is in at most one generation
@@ -19,14 +20,16 @@
  * mirrors src/back/superslab.cpp take 69f44c58e4d0bb8a
  * mirrors src/back/superslab.cpp extend 531ebaafb83338c2
  * mirrors src/back/superslab.cpp give_back fcf2f2192cd1307f
- * mirrors src/back/superslab.cpp purge e32d928dc88d980a
- * mirrors src/back/superslab.cpp occupy 3a76cc6e3bfecb4e
+ * mirrors src/back/superslab.cpp choose 621c4db8115418d7
+ * mirrors src/back/superslab.cpp purge 95662f72fa2c6ba0
+ * mirrors src/back/superslab.cpp occupy 90f48f94febaa072
  * mirrors src/back/superslab.cpp vacate 19a5edba3cf8709f
- * mirrors src/back/shared_pool.cpp unmap_if_empty 1686aff6fd1c5ae0
- * mirrors src/back/shared_pool.cpp add_superslab 10aee5078f4875e0
+ * mirrors src/back/shared_pool.cpp unmap_if_empty d7663a62be1911a3
+ * mirrors src/back/shared_pool.cpp add_superslab 4ae066e5c564b622
  * mirrors src/back/shared_pool.cpp vacant_superslab e51a9a8c49c64489
  *
  * run purge -DTHREADS=2 -DPURGE
+ * run huge -DTHREADS=2 -DPURGE -DHUGE
  * run tight -DTHREADS=2 -DTIGHT
  * run tight_purge -DTHREADS=1 -DPURGE -DTIGHT
  *
@@ -37,6 +40,7 @@
  * mutant AGED_UNTAKEN purge P4: the purge lets units age without taking them
  * mutant PURGED_UNTAKEN purge P3: the purge gives pages back without taking their units
  * mutant OTHERS_TOO purge P3: the purge counts units as its own that somebody else had
+ * mutant PAGE_UNTAKEN huge P3: the purge gives a huge page back of which it has a part
  * mutant REFUSAL_IGNORED purge P4: units count as clean although the kernel refused
  * mutant RECORDS_ANYWAY purge P4: units that somebody else took meanwhile are left with the rest
  * mutant UNMAPPED_UNLOCKED tight P3: the pool is not locked while the superslab is unmapped
@@ -259,6 +263,20 @@ inline purge_records() {
     dirty = 0
 }
 
+/* What of a huge page goes: all of it; of a part, all or what is due, or nothing yet. */
+inline choose() {
+    if
+#ifdef PAGE_UNTAKEN
+    :: mine & due -> chosen = FULL
+#else
+    :: mine == FULL -> chosen = mine
+    :: mine != FULL -> chosen = mine  /* the page is broken up */
+#endif
+    :: mine != FULL -> chosen = mine & due  /* it was before */
+    :: mine != FULL -> chosen = 0
+    fi
+}
+
 inline purge() {
     due = old;
     young = recent;
@@ -271,8 +289,19 @@ inline purge() {
 #ifdef PURGED_UNTAKEN
        purge_taken(due);
 #else
+#ifdef HUGE
+       atomic {
+           wanted = FULL & ~(all -> 0 : young);
+           take_free(wanted);
+           choose();
+           wanted = 0
+       };
+       purge_taken(chosen);
+       chosen = 0;
+#else
        take_free(due);
        purge_taken(mine);
+#endif
        leave(mine);
 #endif
        if
@@ -338,7 +367,7 @@ proctype thread() {
 }
 
 proctype purging_thread() {
-    byte due, young, mine, dirty;
+    byte due, young, wanted, mine, chosen, dirty;
     bool all, purged;
     do
     :: atomic {

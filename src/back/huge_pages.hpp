@@ -1,0 +1,53 @@
+/**
+ * @file huge_pages.hpp
+ * @box huge_pages — when memory is wanted in pages of 2 MiB
+ *
+ * A huge page costs one fault where 512 small ones cost 512, and one entry of the processor's
+ * address cache. It is resident as a whole, though: a program that needs 100 KiB should not hold
+ * 2 MiB. So the question is how large the heap is by now. What is mapped from `grown_bytes` on is
+ * asked for in huge pages, and what was mapped before stays as it is: what the rounding costs is a
+ * small part of what there is.
+ *
+ *     heap     0 ───────────── 16 MiB ──────────────────────────▶
+ *     mapped     small pages   │  huge pages, in steps of 2 MiB
+ *
+ * The kernel has the last word (`/sys/kernel/mm/transparent_hugepage/enabled`): where it says
+ * "always" the small heap may get huge pages too, and where it says "never" nobody gets any. A
+ * request costs one system call for each superslab or mapping, whatever becomes of it.
+ *
+ * A huge page is given back as a whole. A part can be given back, too, but then the page falls
+ * into small ones; who does so decides whether it is worth that (back/superslab).
+ *
+ * @owns      nothing
+ * @calls     base/units os/environment
+ * @threads   any; there is no state
+ * @invariant none
+ * @failure   none
+ * @cost      a load and a compare
+ * @phase     introduced in 18
+ */
+#pragma once
+
+#include <cstddef>
+
+#include "base/units.hpp"
+#include "os/environment.hpp"
+
+namespace hakmem::back::huge_pages {
+
+constexpr std::size_t page_bytes = 2 * base::mebibyte;    ///< One huge page.
+constexpr std::size_t grown_bytes = 16 * base::mebibyte;  ///< A heap of this size is large.
+
+// [wanted]
+/**
+ * @param heap_bytes What the heap has mapped, with what is to be mapped now.
+ * @return Whether that should come in huge pages.
+ */
+inline bool wanted(std::size_t heap_bytes) {
+    enum : unsigned { never, grown, always };
+    const auto when = os::options().huge_pages;
+    return when == always || (when == grown && heap_bytes > grown_bytes);
+}
+// [/wanted]
+
+}  // namespace hakmem::back::huge_pages

@@ -1,6 +1,7 @@
 #include "front/thread_heap.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -451,8 +452,13 @@ void ThreadHeap::release_remote(back::Slab& slab, void* block) {
     back::SlabOwner* const owner = slab.owner.load(std::memory_order_acquire);
     if (owner == nullptr) hak_abort_double_free(block, base::index(slab.class_id));
     auto& heap = static_cast<ThreadHeap&>(static_cast<middle::HeapNode&>(*owner));
-    os::LockGuard guard(heap.lock);
-    heap.put_block(slab.class_id, block);
+    // free leaves errno alone, and where address space is tight, a slab that goes may be unmapped.
+    const int saved_errno = errno;
+    {
+        os::LockGuard guard(heap.lock);
+        heap.put_block(slab.class_id, block);
+    }
+    errno = saved_errno;
 }
 
 void ThreadHeap::empty_out() {

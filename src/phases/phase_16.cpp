@@ -206,7 +206,8 @@ HAK_SLOW void Phase16::deallocate_slow(void* block, base::ScaledClass full) noex
 
 // [free elsewhere]
 // Everything that is not a block of this thread's heap, or not at its home. Not cold: remote frees
-// come this way.
+// come this way, and a thread that only frees what others allocate does little else. So they are
+// told apart here, and what is rarer has a function of its own.
 void Phase16::deallocate_elsewhere(void* block) noexcept {
     if (block == nullptr) return;
     front::HeapFront* const heap = front::current_heap;
@@ -216,8 +217,21 @@ void Phase16::deallocate_elsewhere(void* block) noexcept {
         return;
     }
     const base::ClassId id = back::page_map::entry_of(block).class_id();
+    front::ThreadHeap* const own = front::own_heap();
+    if (HAK_LIKELY(base::is_small(id)) && HAK_LIKELY(own != nullptr)) {
+        if (back::Slab* const slab = back::page_map::slab_of(block); HAK_LIKELY(slab != nullptr)) {
+            // The entry has another heap's tag, so there is no need to ask the slab for its owner.
+            own->release_remote(*slab, block);
+            return;
+        }
+    }
+    deallocate_rare(block, id);
+}
+
+// Large blocks, foreign ones, and what comes before the thread has a heap or after.
+HAK_SLOW void Phase16::deallocate_rare(void* block, base::ClassId id) noexcept {
     const KeepErrno keep_errno;
-    if (HAK_LIKELY(base::is_small(id))) {
+    if (base::is_small(id)) {
         const front::HeapLease lease;
         front::ThreadHeap* const leased = lease.heap();
         back::Slab* const slab = back::page_map::slab_of(block);

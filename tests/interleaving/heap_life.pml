@@ -28,7 +28,7 @@
  * mirrors src/front/thread_heap.cpp make 2b4b6443fae6998d
  * mirrors src/front/thread_heap.cpp apply_options 00743b864552801d
  * mirrors src/front/thread_heap.cpp purge f60a4860e248d48a
- * mirrors src/front/thread_heap.cpp release_remote c8477835bb386261
+ * mirrors src/front/thread_heap.cpp release_remote 4a10a38652185d2f
  * mirrors src/front/thread_heap.cpp empty_out ffc59fbfc2290370
  * mirrors src/front/thread_heap.cpp adopt_or_make d5159312c9d7750c
  * mirrors src/front/thread_heap.cpp HeapLease a49d7a8b542c9e01

@@ -592,8 +592,9 @@ const char* ThreadHeap::validate(const middle::HeapNode& node) {
 
 namespace {
 
-ThreadHeap* adopt_or_make() {
-    middle::HeapNode* const node = middle::orphan_heaps::adopt();
+ThreadHeap* adopt_or_make(const back::SlabOwner* wanted) {
+    middle::HeapNode* const node =
+        middle::orphan_heaps::adopt(static_cast<const middle::HeapNode*>(wanted));
     ThreadHeap* const heap = node != nullptr ? static_cast<ThreadHeap*>(node) : ThreadHeap::make();
     if (heap == nullptr) return nullptr;
     // Here and not when it is made: a fork may copy a heap that has just been published.
@@ -624,10 +625,10 @@ void renew_notices() {
 
 }  // namespace
 
-HeapLease::HeapLease() : heap_(own_heap()) {
+HeapLease::HeapLease(const back::SlabOwner* wanted) : heap_(own_heap()) {
     if (HAK_LIKELY(heap_ != nullptr)) return;
     os::load_options();
-    heap_ = adopt_or_make();
+    heap_ = adopt_or_make(wanted);
     borrowed_ = detached;
     if (heap_ == nullptr || borrowed_) return;
     if (ThreadHeap* const own = own_heap()) {

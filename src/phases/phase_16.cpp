@@ -232,10 +232,12 @@ void Phase16::deallocate_elsewhere(void* block) noexcept {
 HAK_SLOW void Phase16::deallocate_rare(void* block, base::ClassId id) noexcept {
     const KeepErrno keep_errno;
     if (base::is_small(id)) {
-        const front::HeapLease lease;
-        front::ThreadHeap* const leased = lease.heap();
         back::Slab* const slab = back::page_map::slab_of(block);
         if (slab == nullptr) hak_abort_double_free(block, base::index(id));
+        // A thread that begins with a free takes over what another one had. If that one has ended,
+        // the rest of its blocks will come, too, and should come home.
+        const front::HeapLease lease(slab->owner.load(std::memory_order_relaxed));
+        front::ThreadHeap* const leased = lease.heap();
         if (leased == nullptr) {
             // Out of memory for a heap: send the one bit directly.
             back::BlockIndex index{};

@@ -1,6 +1,7 @@
 #include "front/thread_heap.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -451,8 +452,13 @@ void ThreadHeap::release_remote(back::Slab& slab, void* block) {
     back::SlabOwner* const owner = slab.owner.load(std::memory_order_acquire);
     if (owner == nullptr) hak_abort_double_free(block, base::index(slab.class_id));
     auto& heap = static_cast<ThreadHeap&>(static_cast<middle::HeapNode&>(*owner));
-    os::LockGuard guard(heap.lock);
-    heap.put_block(slab.class_id, block);
+    // free leaves errno alone, and where address space is tight, a slab that goes may be unmapped.
+    const int saved_errno = errno;
+    {
+        os::LockGuard guard(heap.lock);
+        heap.put_block(slab.class_id, block);
+    }
+    errno = saved_errno;
 }
 
 void ThreadHeap::empty_out() {
@@ -586,8 +592,9 @@ const char* ThreadHeap::validate(const middle::HeapNode& node) {
 
 namespace {
 
-ThreadHeap* adopt_or_make() {
-    middle::HeapNode* const node = middle::orphan_heaps::adopt();
+ThreadHeap* adopt_or_make(const back::SlabOwner* wanted) {
+    middle::HeapNode* const node =
+        middle::orphan_heaps::adopt(static_cast<const middle::HeapNode*>(wanted));
     ThreadHeap* const heap = node != nullptr ? static_cast<ThreadHeap*>(node) : ThreadHeap::make();
     if (heap == nullptr) return nullptr;
     // Here and not when it is made: a fork may copy a heap that has just been published.
@@ -618,10 +625,10 @@ void renew_notices() {
 
 }  // namespace
 
-HeapLease::HeapLease() : heap_(own_heap()) {
+HeapLease::HeapLease(const back::SlabOwner* wanted) : heap_(own_heap()) {
     if (HAK_LIKELY(heap_ != nullptr)) return;
     os::load_options();
-    heap_ = adopt_or_make();
+    heap_ = adopt_or_make(wanted);
     borrowed_ = detached;
     if (heap_ == nullptr || borrowed_) return;
     if (ThreadHeap* const own = own_heap()) {

@@ -284,7 +284,8 @@ private:
 /** The heap that a slow path works on: the thread's own, or one borrowed for this call. */
 class HeapLease {
 public:
-    HeapLease();
+    /** @param wanted The heap that the thread had better get if it has none; null for any. */
+    explicit HeapLease(const back::SlabOwner* wanted = nullptr);
     ~HeapLease();
     HeapLease(const HeapLease&) = delete;
     HeapLease& operator=(const HeapLease&) = delete;

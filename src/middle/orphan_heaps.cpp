@@ -12,7 +12,7 @@ constinit std::atomic<std::uint32_t> heap_count{0};
 constinit HeapNode* parked HAK_GUARDED_BY(lock) = nullptr;
 constinit std::atomic<std::uint32_t> parked_heaps{0};
 
-// A new thread looks at so many heaps before it makes one more.
+// A new thread looks at so many heaps before it makes one more, or takes another than it wants.
 constexpr std::uint32_t heaps_examined_max = 64;
 constinit HeapNode* next_examined HAK_GUARDED_BY(lock) = nullptr;
 
@@ -37,15 +37,29 @@ void park_heaps_of_the_dead(std::uint32_t examined_max) HAK_REQUIRES(lock) {
     }
 }
 
+// Where the stack has the heap that is wanted; its top if that is not parked, or lies deep.
+HeapNode** place_of(const HeapNode* wanted) HAK_REQUIRES(lock) {
+    if (wanted == nullptr || wanted->state.load(std::memory_order_relaxed) != HeapState::parked) {
+        return &parked;
+    }
+    HeapNode** place = &parked;
+    for (std::uint32_t i = 0; i < heaps_examined_max && *place != nullptr; i++) {
+        if (*place == wanted) return place;
+        place = &(*place)->next_parked;
+    }
+    return &parked;
+}
+
 }  // namespace
 
 // [adopt]
-HeapNode* adopt() {
+HeapNode* adopt(const HeapNode* wanted) {
     os::LockGuard guard(lock);
     if (parked == nullptr) park_heaps_of_the_dead(heaps_examined_max);
-    HeapNode* const heap = parked;
+    HeapNode** const place = place_of(wanted);
+    HeapNode* const heap = *place;
     if (heap == nullptr) return nullptr;
-    parked = heap->next_parked;
+    *place = heap->next_parked;
     parked_heaps.fetch_sub(1, std::memory_order_relaxed);
     heap->state.store(HeapState::active, std::memory_order_relaxed);
     return heap;

@@ -12,6 +12,12 @@
  * right, and remote frees go on arriving as notices. The heap parked last is adopted first, while
  * its memory is warm.
  *
+ * There is one exception. A thread whose first act is to free a block of a parked heap takes over
+ * what the thread before it had: the successor in a server, say, which gets the tables of the one
+ * that ended. More such blocks will come. So it adopts just that heap, and they come home. Under
+ * another heap they would all be remote frees, and while these wait to be collected, the new thread
+ * would take the same amount of memory from slabs that nobody has touched yet.
+ *
  * A thread that ends without parking its heap (os/thread_exit says how that can be) is noticed by
  * its lifeline, and its heap is parked by whoever notices.
  *
@@ -87,11 +93,12 @@ namespace orphan_heaps {
 
 /**
  * Takes a parked heap.
- * @return The heap parked last, active again; or null. Somebody may hold its lock, for one thing
- *         that is done to parked heaps; the new thread must take the lock once before it uses
- *         anything else of the heap.
+ * @param wanted The heap to take if it is parked and few were parked since; null for any.
+ * @return That one or the heap parked last, active again; or null. Somebody may hold its lock, for
+ *         one thing that is done to parked heaps; the new thread must take the lock once before it
+ *         uses anything else of the heap.
  */
-HeapNode* adopt();
+HeapNode* adopt(const HeapNode* wanted = nullptr);
 
 /** @return Whether one more heap could get a tag. */
 bool has_tag_left();

@@ -32,18 +32,24 @@ void PendingFrees::Entry::set(back::Slab* new_slab, std::uint32_t new_word,
 void PendingFrees::add(back::Slab& slab, back::BlockIndex index) {
     const unsigned word = index.word();
     // Slab records lie at a fixed distance from each other; the shift drops the bits that all
-    // share.
-    const std::size_t hash = (reinterpret_cast<std::uintptr_t>(&slab) >> 6) * 7 + word;
+    // share, and the factor leaves room for the words of each.
+    const std::size_t hash = (reinterpret_cast<std::uintptr_t>(&slab) >> 7) * 11 + word;
     Entry& entry = entries_[hash % entries_max];
-    if (entry.slab.load(std::memory_order_relaxed) == &slab &&
-        entry.word.load(std::memory_order_relaxed) == word) {
-        const std::uint64_t bits = entry.bits.load(std::memory_order_relaxed);
-        if (HAK_UNLIKELY((bits & index.bit()) != 0)) report_double_free(slab, word, index.bit());
-        entry.bits.store(bits | index.bit(), std::memory_order_relaxed);
-    } else {
-        send(entry);
-        entry.set(&slab, word, index.bit());
+    const std::uint64_t bits = entry.bits.load(std::memory_order_relaxed);
+    if (HAK_UNLIKELY(entry.slab.load(std::memory_order_relaxed) != &slab ||
+                     entry.word.load(std::memory_order_relaxed) != word)) {
+        return begin(entry, slab, index);
     }
+    if (HAK_UNLIKELY((bits & index.bit()) != 0)) report_double_free(slab, word, index.bit());
+    entry.bits.store(bits | index.bit(), std::memory_order_relaxed);
+    pending_bytes_ += slab.block_bytes;
+    if (HAK_UNLIKELY(pending_bytes_ > pending_bytes_max)) flush();
+}
+
+// Its place in the table goes to another group.
+HAK_SLOW void PendingFrees::begin(Entry& entry, back::Slab& slab, back::BlockIndex index) {
+    send(entry);
+    entry.set(&slab, index.word(), index.bit());
     pending_bytes_ += slab.block_bytes;
     if (pending_bytes_ > pending_bytes_max) flush();
 }
@@ -58,7 +64,7 @@ void PendingFrees::send(Entry& entry) {
     remote_bits::free_blocks(*slab, word, bits);
 }
 
-void PendingFrees::flush() {
+HAK_SLOW void PendingFrees::flush() {
     for (Entry& entry : entries_) send(entry);
     pending_bytes_ = 0;
 }

@@ -69,7 +69,11 @@ namespace hakmem::middle {
 /** Remote frees of one thread that were not sent yet. */
 class PendingFrees {
 public:
-    static constexpr unsigned entries_max = 32;  ///< Groups collected at a time.
+    /**
+     * Groups collected at a time. A producer's blocks are of many classes, which mix; with less
+     * room their groups, filled in turns, would drive each other out at every other block.
+     */
+    static constexpr unsigned entries_max = 128;
 
     /**
      * Notes that a block of another heap is free.
@@ -104,6 +108,7 @@ private:
         std::atomic<std::uint32_t> word{0};      // word of the slab's bitmap
         void set(back::Slab* new_slab, std::uint32_t new_word, std::uint64_t new_bits);
     };
+    void begin(Entry& entry, back::Slab& slab, back::BlockIndex index);
     static void send(Entry& entry);
     // Blocks wait here at most until their bytes reach this bound: a slab that lacks them cannot be
     // released.

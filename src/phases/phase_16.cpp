@@ -206,7 +206,8 @@ HAK_SLOW void Phase16::deallocate_slow(void* block, base::ScaledClass full) noex
 
 // [free elsewhere]
 // Everything that is not a block of this thread's heap, or not at its home. Not cold: remote frees
-// come this way.
+// come this way, and a thread that only frees what others allocate does little else. So they are
+// told apart here, and what is rarer has a function of its own.
 void Phase16::deallocate_elsewhere(void* block) noexcept {
     if (block == nullptr) return;
     front::HeapFront* const heap = front::current_heap;
@@ -216,12 +217,27 @@ void Phase16::deallocate_elsewhere(void* block) noexcept {
         return;
     }
     const base::ClassId id = back::page_map::entry_of(block).class_id();
+    front::ThreadHeap* const own = front::own_heap();
+    if (HAK_LIKELY(base::is_small(id)) && HAK_LIKELY(own != nullptr)) {
+        if (back::Slab* const slab = back::page_map::slab_of(block); HAK_LIKELY(slab != nullptr)) {
+            // The entry has another heap's tag, so there is no need to ask the slab for its owner.
+            own->release_remote(*slab, block);
+            return;
+        }
+    }
+    deallocate_rare(block, id);
+}
+
+// Large blocks, foreign ones, and what comes before the thread has a heap or after.
+HAK_SLOW void Phase16::deallocate_rare(void* block, base::ClassId id) noexcept {
     const KeepErrno keep_errno;
-    if (HAK_LIKELY(base::is_small(id))) {
-        const front::HeapLease lease;
-        front::ThreadHeap* const leased = lease.heap();
+    if (base::is_small(id)) {
         back::Slab* const slab = back::page_map::slab_of(block);
         if (slab == nullptr) hak_abort_double_free(block, base::index(id));
+        // A thread that begins with a free takes over what another one had. If that one has ended,
+        // the rest of its blocks will come, too, and should come home.
+        const front::HeapLease lease(slab->owner.load(std::memory_order_relaxed));
+        front::ThreadHeap* const leased = lease.heap();
         if (leased == nullptr) {
             // Out of memory for a heap: send the one bit directly.
             back::BlockIndex index{};

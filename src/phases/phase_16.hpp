@@ -230,6 +230,7 @@ private:
     static void* allocate_large(std::size_t bytes, std::size_t alignment, bool& zero);
     static void deallocate_slow(void* block, base::ScaledClass full) noexcept;
     static void deallocate_elsewhere(void* block) noexcept;
+    static void deallocate_rare(void* block, base::ClassId id) noexcept;
     static void deallocate_sized_slow(void* block, std::size_t bytes, SizeClaim claim) noexcept;
 };
 

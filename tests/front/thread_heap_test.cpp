@@ -660,6 +660,26 @@ TEST(ThreadHeap, BlocksOutliveTheirThreadAndTheNextThreadGetsItsHeap) {
     EXPECT_EQ(Phase16::validate(), nullptr);
 }
 
+TEST(ThreadHeap, AThreadThatBeginsWithAFreeOfAnEndedThreadsBlockGetsThatThreadsHeap) {
+    ThreadHeap* inner = nullptr;
+    ThreadHeap* outer = nullptr;
+    void* block = nullptr;
+    std::thread([&] {
+        outer = HeapLease().heap();
+        std::thread([&] {
+            inner = HeapLease().heap();
+            block = inner->allocate(tiny);
+        }).join();
+    }).join();
+    std::thread([&] {
+        Phase16::deallocate(block);
+        EXPECT_EQ(front::own_heap(), inner);  // although the outer one was parked last
+        EXPECT_EQ(state_of(*outer), HeapState::parked);
+    }).join();
+    EXPECT_EQ(slabs_of(*inner), 0u);
+    EXPECT_EQ(Phase16::validate(), nullptr);
+}
+
 TEST(ThreadHeap, ADetachedThreadBorrowsAHeapForOneCallAtATime) {
     std::thread([] {
         { const HeapLease lease; }

@@ -20,7 +20,7 @@
  *
  * mirrors src/middle/orphan_heaps.cpp push_parked 0f72980c20701c64
  * mirrors src/middle/orphan_heaps.cpp park_heaps_of_the_dead 500b4e4668e9cd63
- * mirrors src/middle/orphan_heaps.cpp adopt 217df89ef6a4d1cc
+ * mirrors src/middle/orphan_heaps.cpp adopt 9fa5a1a3f68d500c
  * mirrors src/middle/orphan_heaps.cpp publish 63ce60488585bf3d
  * mirrors src/middle/orphan_heaps.cpp park be20030730ec17ec
  * mirrors src/middle/orphan_heaps.cpp scavenge 83b14053ee6327c4
@@ -28,10 +28,10 @@
  * mirrors src/front/thread_heap.cpp make 2b4b6443fae6998d
  * mirrors src/front/thread_heap.cpp apply_options 00743b864552801d
  * mirrors src/front/thread_heap.cpp purge f60a4860e248d48a
- * mirrors src/front/thread_heap.cpp release_remote c8477835bb386261
+ * mirrors src/front/thread_heap.cpp release_remote 4a10a38652185d2f
  * mirrors src/front/thread_heap.cpp empty_out ffc59fbfc2290370
- * mirrors src/front/thread_heap.cpp adopt_or_make d5159312c9d7750c
- * mirrors src/front/thread_heap.cpp HeapLease a49d7a8b542c9e01
+ * mirrors src/front/thread_heap.cpp adopt_or_make 9a742cf138f5768f
+ * mirrors src/front/thread_heap.cpp HeapLease 50d6a6e527799114
  * mirrors src/front/thread_heap.cpp ~HeapLease 797dbf8e5f9a6152
  * mirrors src/front/thread_heap.cpp detach_thread f1f6010042335043
  * mirrors src/abi/lifecycle.cpp for_each_lower_lock ebf7c7f125cfa7db
@@ -281,6 +281,7 @@ inline adopt() {
 #endif
     if
     :: atomic { parked != 0 -> h = parked }
+    :: atomic { parked != 0 && next_parked[parked] != 0 -> h = next_parked[parked] }  /* wanted */
     :: atomic { parked == 0 -> left = EXAMINED };
        park_heaps_of_the_dead();
        h = parked
@@ -288,7 +289,10 @@ inline adopt() {
     atomic {
         if
         :: h != 0 ->
-           parked = next_parked[h];
+           if
+           :: h == parked -> parked = next_parked[h]
+           :: else -> next_parked[parked] = next_parked[h]
+           fi;
            become_holder(h);
 #ifndef STATE_KEPT
            state[h] = ACTIVE

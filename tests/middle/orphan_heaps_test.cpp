@@ -114,6 +114,27 @@ TEST(OrphanHeapsDeathTest, TheHeapParkedLastIsAdoptedFirst) {
     });
 }
 
+TEST(OrphanHeapsDeathTest, AHeapThatIsWantedIsAdoptedFirstIfItIsParkedAndNotTooDeep) {
+    EXPECT_IN_CHILD({
+        static FakeHeap heaps[100];
+        for (FakeHeap& heap : heaps) {
+            CHILD_REQUIRE(orphan_heaps::publish(heap));
+            orphan_heaps::park(heap);
+        }
+        CHILD_REQUIRE(orphan_heaps::adopt(&heaps[97]) == &heaps[97]);  // from the middle
+        CHILD_REQUIRE(heaps[97].state == HeapState::active);
+        CHILD_REQUIRE(orphan_heaps::parked_count() == 99);
+        CHILD_REQUIRE(orphan_heaps::adopt(&heaps[97]) == &heaps[99]);  // it is a thread's by now
+        CHILD_REQUIRE(orphan_heaps::adopt(&heaps[98]) == &heaps[98]);  // the top
+        CHILD_REQUIRE(orphan_heaps::adopt(&heaps[0]) == &heaps[96]);   // too deep
+        CHILD_REQUIRE(orphan_heaps::validate() == nullptr);
+        for (int i = 95; i > 0; i--) CHILD_REQUIRE(orphan_heaps::adopt() == &heaps[i]);
+        CHILD_REQUIRE(orphan_heaps::adopt(&heaps[0]) == &heaps[0]);  // the last one
+        CHILD_REQUIRE(orphan_heaps::adopt(&heaps[0]) == nullptr);
+        CHILD_REQUIRE(orphan_heaps::parked_count() == 0);
+    });
+}
+
 TEST(OrphanHeapsDeathTest, NoHeapIsTwoThreadsAtATime) {
     EXPECT_IN_CHILD({
         static FakeHeap heaps[3];

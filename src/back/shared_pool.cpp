@@ -24,6 +24,9 @@ constexpr unsigned hidden_looks_max = 100;  // of validate, a millisecond apart
 // A search for a run of several units gives up after so many superslabs that have room but no such
 // run.
 constexpr unsigned run_attempts_max = 256;
+// It looks at so many of the lowest before it goes on where the last run was found: runs that were
+// given back lower down left pages there, and those further up may be fresh.
+constexpr unsigned low_attempts_max = 16;
 
 // The directory is a list of pages, so that it can grow without moving.
 constexpr std::uint32_t page_superslabs = 1024;
@@ -126,7 +129,9 @@ Run take_existing(const Request& request) {
     unsigned attempts = run_attempts_max;
     if (request.count.value == 1) return search(0, end, request, attempts);
     const std::uint32_t hint = std::min(run_hint.load(std::memory_order_relaxed), end);
-    Run run = search(hint, end, request, attempts);
+    unsigned low_attempts = low_attempts_max;
+    Run run = search(0, hint, request, low_attempts);
+    if (run.superslab == nullptr) run = search(hint, end, request, attempts);
     if (run.superslab == nullptr) run = search(0, hint, request, attempts);
     if (run.superslab != nullptr) run_hint.store(run.superslab->index, std::memory_order_relaxed);
     return run;

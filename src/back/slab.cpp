@@ -13,7 +13,7 @@ void format(Slab& slab, base::ClassId id) {
     slab.block_count = static_cast<std::uint16_t>(row.blocks);
     slab.class_id = id;
     slab.free_count = slab.block_count;
-    slab.first_word = 0;
+    slab.first_word = slab.reach = 0;
     slab.listed = slab.stale = false;
     slab.next = slab.previous = nullptr;
     const unsigned words = slab.word_count();
@@ -50,6 +50,10 @@ unsigned take(Slab& slab, unsigned wanted, std::atomic<void*>* blocks) {
     }
     slab.first_word = static_cast<std::uint16_t>(word);
     slab.free_count = static_cast<std::uint16_t>(slab.free_count - wanted);
+    BlockIndex highest{};
+    if (wanted > 0 && index_of(slab, blocks[0].load(std::memory_order_relaxed), highest)) {
+        slab.reach = std::max(slab.reach, static_cast<std::uint16_t>(highest.value + 1));
+    }
     return wanted;
 }
 // [/take]
@@ -67,16 +71,13 @@ bool all_free(const Slab& slab, unsigned first, unsigned last) {
     return true;
 }
 
-}  // namespace
-
 // [purge]
-std::size_t purge_free_pages(Slab& slab) {
-    if (!slab.stale) return 0;
-    slab.stale = false;
+// Purges the free pages from an offset on, which is a page's.
+std::size_t purge_from(Slab& slab, std::size_t run) {
     const std::size_t span = base::Units{slab.unit_count}.bytes();
     const unsigned last_block = slab.block_count - 1u;
     std::size_t purged = 0;
-    for (std::size_t run = 0; run < span;) {
+    while (run < span) {
         std::size_t end = run;
         for (; end < span; end += base::page_bytes) {
             // What lies behind the last block belongs to the last block's pages.
@@ -95,6 +96,23 @@ std::size_t purge_free_pages(Slab& slab) {
         run = end + base::page_bytes;
     }
     return purged;
+}
+
+}  // namespace
+
+std::size_t purge_free_pages(Slab& slab) {
+    if (!slab.stale) return 0;
+    slab.stale = false;
+    return purge_from(slab, 0);
+}
+
+void purge_quiet_pages(Slab& slab) {
+    const std::size_t reach = base::round_up(slab.reach * slab.block_bytes, base::page_bytes);
+    slab.reach = 0;
+    if (!slab.stale || slab.free_count * slab.block_bytes < base::page_bytes) return;
+    // What lies below is looked at again.
+    slab.stale = reach != 0;
+    purge_from(slab, reach);
 }
 // [/purge]
 

@@ -76,6 +76,7 @@ struct alignas(base::cache_line_bytes) Slab {
     // under the owner's lock
     std::uint16_t free_count;  ///< Free blocks.
     std::uint16_t first_word;  ///< No word below this one has a free bit.
+    std::uint16_t reach;       ///< No block from this one on was taken since the last sweep.
     bool listed;               ///< Whether it stands in its heap's list of slabs with free blocks.
     bool stale;                ///< Whether blocks came back since its free pages were purged.
     bool kept_length;          ///< Of a large block: whether it is longer for want of memory.
@@ -223,6 +224,13 @@ inline unsigned put_run(Slab& slab, BlockIndex first, unsigned count) {
  * @return Bytes given back.
  */
 std::size_t purge_free_pages(Slab& slab);
+
+/**
+ * The same for those pages from which no block was taken since this was last called. Since takes
+ * begin at the lowest address, they are the upper ones.
+ * @param slab A slab whose owner's lock is held.
+ */
+void purge_quiet_pages(Slab& slab);
 
 /**
  * @param slab A slab whose owner's lock is held.

@@ -42,6 +42,10 @@ constinit HeapFront empty_heap = make_empty_heap(std::make_index_sequence<base::
 constinit thread_local bool detached = false;
 
 constexpr unsigned tight_ticks_before_emptying = 32;
+// A heap that has taken so many slabs looks around for what is idle, however soon that is.
+constexpr unsigned slabs_before_tick = 16;
+// Slabs that one slow path sweeps.
+constexpr unsigned slice_slabs = 8;
 
 // Capacities at the start: 31 of the smallest blocks, one of the largest.
 constexpr unsigned first_capacity(unsigned class_index) {
@@ -219,6 +223,7 @@ void ThreadHeap::list(back::Slab& slab) {
 void ThreadHeap::unlist(back::Slab& slab) {
     ClassState& s = state(slab.class_id);
     slab.listed = false;
+    if (&slab == swept_next_) swept_next_ = slab.next;
     (slab.previous != nullptr ? slab.previous->next : s.head) = slab.next;
     (slab.next != nullptr ? slab.next->previous : s.tail) = slab.previous;
 }
@@ -298,6 +303,7 @@ back::Slab* ThreadHeap::slab_with_room(base::ClassId id, Growth growth) {
         slab = back::shared_pool::acquire_slab(id, *this, growth);
     }
     if (slab == nullptr) return nullptr;
+    acquired_++;
     list(*slab);
     home = gate::home_of(slab->start);
     return slab;
@@ -482,14 +488,16 @@ void ThreadHeap::scavenge() HAK_NO_THREAD_ANALYSIS {
     }
 }
 
-// Lets idle classes shrink, once an interval, and gives the purge its slice. Says whether an
-// interval has passed.
+// Lets idle classes shrink, once an interval and while the heap grows, and gives the sweeps their
+// slices. Says whether it was time to look at the classes.
 bool ThreadHeap::tick() {
     const std::uint64_t now = os::milliseconds();
     const std::uint64_t interval = std::max<std::uint64_t>(os::options().decay / 2, 1);
-    const bool passed = os::has_passed(now, last_tick_, interval);
-    if (passed) {
+    const bool grows = acquired_ >= slabs_before_tick;
+    const bool due = grows || os::has_passed(now, last_tick_, interval);
+    if (due) {
         last_tick_ = now;
+        acquired_ = 0;
         collect();
         for (unsigned c = 1; c < base::class_count; c++) {
             const base::ClassId id{static_cast<std::uint8_t>(c)};
@@ -501,7 +509,10 @@ bool ThreadHeap::tick() {
             }
         }
         pending_.flush();
+        // What was freed into parked heaps is memory, too, that is there already.
+        if (grows) middle::orphan_heaps::scavenge(middle::orphan_heaps::Scavenge::parked);
     }
+    sweep(now, interval);
     if (HAK_UNLIKELY(back::shared_pool::is_tight()) &&
         ++tight_ticks_ % tight_ticks_before_emptying == 0 && back::shared_pool::is_sparse()) {
         empty_magazines();
@@ -509,14 +520,37 @@ bool ThreadHeap::tick() {
     if (back::purge::tick(now)) {
         middle::orphan_heaps::scavenge(middle::orphan_heaps::Scavenge::all);
     }
-    return passed;
+    return due;
 }
+
+// [sweep]
+// Gives free pages inside slabs back that were not wanted for an interval, a slice of slabs at a
+// time.
+void ThreadHeap::sweep(std::uint64_t now, std::uint64_t interval) {
+    constexpr unsigned last_class = base::class_count - 1;
+    if (swept_next_ == nullptr && swept_class_ == last_class) {
+        if (!os::has_passed(now, sweep_started_, interval)) return;
+        sweep_started_ = now;
+        swept_class_ = 0;
+    }
+    for (unsigned i = 0; i < slice_slabs; i++) {
+        if (back::Slab* const slab = swept_next_) {
+            swept_next_ = slab->next;
+            back::slab::purge_quiet_pages(*slab);
+        } else if (swept_class_ < last_class) {
+            swept_next_ = states_[++swept_class_].head;
+        } else {
+            return;
+        }
+    }
+}
+// [/sweep]
 
 void ThreadHeap::maintain() {
     lock.lock();
-    const bool passed = tick();
+    const bool due = tick();
     lock.unlock();
-    if (passed && outer_front.bytes != 0) outer_front.empty_out(*this);
+    if (due && outer_front.bytes != 0) outer_front.empty_out(*this);
 }
 
 void ThreadHeap::discard_cached() {

@@ -22,6 +22,13 @@
  * half, or go back to where it started, is the tuner's decision (middle/tuner), which this box
  * carries out within the limits of the options: for a class, for the heap, and for all heaps.
  *
+ * **Growing looks around first.** A few cached blocks that were freed in no order hold as many slabs,
+ * empty otherwise. So the classes are looked at once an interval, and whenever the heap has taken
+ * some slabs more: what idle ones hold is taken in before memory is that was never touched.
+ *
+ * **Free pages age inside slabs as well.** Blocks are taken from a slab at its lowest addresses. The
+ * pages above those that an interval took from are given back, a few slabs on each slow path.
+ *
  * **Where address space is tight,** superslabs that nobody needs are unmapped, and what a magazine
  * keeps may be all that holds one. So a heap empties its magazines there now and then, while half
  * of the pool is free.
@@ -264,6 +271,7 @@ private:
     void release_empty_slabs(base::ClassId id) HAK_REQUIRES(lock);
     void empty_magazines() HAK_REQUIRES(lock);
     bool tick() HAK_REQUIRES(lock);
+    void sweep(std::uint64_t now, std::uint64_t interval) HAK_REQUIRES(lock);
     void list(back::Slab& slab);
     void unlist(back::Slab& slab);
 
@@ -274,8 +282,12 @@ private:
 
     middle::PendingFrees pending_;
     std::uint64_t last_tick_ = 0;
-    std::uint32_t tight_ticks_ = 0;  // ticks while address space was tight
-    std::size_t grown_bytes_ = 0;    // what the magazines may hold beyond their first capacities
+    std::uint64_t sweep_started_ = 0;
+    back::Slab* swept_next_ = nullptr;                   // the sweep's next slab of a class
+    std::uint32_t swept_class_ = base::class_count - 1;  // that class; the last one between sweeps
+    std::uint32_t acquired_ = 0;                         // slabs taken since the last tick
+    std::uint32_t tight_ticks_ = 0;                      // ticks while address space was tight
+    std::size_t grown_bytes_ = 0;  // what the magazines may hold beyond their first capacities
     ClassState states_[base::class_count] = {};
     Slot* slots_;              // const: all arrays of slots, on pages of their own
     std::size_t slots_bytes_;  // const: their length

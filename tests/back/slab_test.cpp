@@ -350,6 +350,43 @@ TEST(Slab, PagesArePurgedAgainOnlyAfterBlocksCameBack) {
     EXPECT_GT(os::memory_counters().purge, calls);
 }
 
+TEST(Slab, QuietPagesAreThoseAboveTheBlocksThatWereTakenLately) {
+    Memory memory;
+    Fixture s(class_at(16), memory.start());
+    const auto put_all = [&s](unsigned count) {
+        ASSERT_EQ(slab::put_run(*s, BlockIndex{0}, count), count);
+    };
+    const auto page_blocks = static_cast<unsigned>(base::page_bytes / s->block_bytes);
+    const std::size_t pages = unit_bytes / base::page_bytes;
+    s.take(s->block_count);
+    put_all(s->block_count);
+    slab::purge_quiet_pages(*s);
+    for (std::size_t page = 0; page < pages; page++) EXPECT_FALSE(memory.is_purged(page));
+    s.take(page_blocks + 1);
+    put_all(page_blocks + 1);
+    slab::purge_quiet_pages(*s);
+    for (std::size_t page = 0; page < pages; page++) EXPECT_EQ(memory.is_purged(page), page > 1);
+    slab::purge_quiet_pages(*s);  // now those two are quiet as well
+    EXPECT_TRUE(memory.is_purged(0));
+    EXPECT_TRUE(memory.is_purged(1));
+    const std::uint64_t calls = os::memory_counters().purge;
+    slab::purge_quiet_pages(*s);
+    EXPECT_EQ(os::memory_counters().purge, calls);
+}
+
+TEST(Slab, QuietPagesWithALiveBlockStay) {
+    Memory memory;
+    Fixture s(class_at(16), memory.start());
+    s.take(s->block_count);
+    ASSERT_TRUE(slab::put(*s, 0, ~std::uint64_t{0} << 1));
+    slab::purge_quiet_pages(*s);
+    slab::purge_quiet_pages(*s);
+    EXPECT_FALSE(memory.is_purged(0));
+    EXPECT_TRUE(memory.is_purged(1));
+    EXPECT_TRUE(memory.is_purged(3));
+    EXPECT_FALSE(memory.is_purged(4));
+}
+
 TEST(Slab, ARefusedPurgeGivesNothingBackAndHurtsNothing) {
     Memory memory;
     Fixture s(class_at(16), memory.start());

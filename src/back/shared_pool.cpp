@@ -302,13 +302,17 @@ void renew_room() {
 }
 
 std::size_t purge_within(Slab& slab, bool all) {
-    const Run run = superslab::run_of(slab);
-    if ((run.superslab->huge.load(std::memory_order_relaxed) & run.bits()) != 0) {
+    if (is_huge(slab)) {
         if (!all) return 0;
         os::LockGuard guard(lock);
-        superslab::break_up(run);
+        superslab::break_up(superslab::run_of(slab));
     }
     return slab::purge_free_pages(slab);
+}
+
+bool is_huge(Slab& slab) {
+    const Run run = superslab::run_of(slab);
+    return (run.superslab->huge.load(std::memory_order_relaxed) & run.bits()) != 0;
 }
 
 std::size_t mapped_bytes() {

@@ -117,6 +117,12 @@ std::size_t purge(std::uint32_t i, bool all);
  */
 std::size_t purge_within(Slab& slab, bool all);
 
+/**
+ * @param slab A slab in use.
+ * @return Whether some of it lies in a huge page, which giving back a page would break up.
+ */
+bool is_huge(Slab& slab);
+
 /** @return Bytes of the superslabs that have memory. */
 std::size_t mapped_bytes();
 

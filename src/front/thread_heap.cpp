@@ -536,7 +536,7 @@ void ThreadHeap::sweep(std::uint64_t now, std::uint64_t interval) {
     for (unsigned i = 0; i < slice_slabs; i++) {
         if (back::Slab* const slab = swept_next_) {
             swept_next_ = slab->next;
-            back::slab::purge_quiet_pages(*slab);
+            if (!back::shared_pool::is_huge(*slab)) back::slab::purge_quiet_pages(*slab);
         } else if (swept_class_ < last_class) {
             swept_next_ = states_[++swept_class_].head;
         } else {

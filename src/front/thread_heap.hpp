@@ -22,12 +22,13 @@
  * half, or go back to where it started, is the tuner's decision (middle/tuner), which this box
  * carries out within the limits of the options: for a class, for the heap, and for all heaps.
  *
- * **Growing looks around first.** A few cached blocks that were freed in no order hold as many slabs,
- * empty otherwise. So the classes are looked at once an interval, and whenever the heap has taken
- * some slabs more: what idle ones hold is taken in before memory is that was never touched.
+ * **Growing looks around first.** A few cached blocks that were freed in no order hold as many
+ * slabs, empty otherwise. So the classes are looked at once an interval, and whenever the heap has
+ * taken some slabs more: what idle ones hold is taken in before memory is that was never touched.
  *
- * **Free pages age inside slabs as well.** Blocks are taken from a slab at its lowest addresses. The
- * pages above those that an interval took from are given back, a few slabs on each slow path.
+ * **Free pages age inside slabs as well.** Blocks are taken from a slab at its lowest addresses.
+ * The pages above those that an interval took from are given back, a few slabs on each slow path,
+ * unless they are part of a huge page (back/superslab sees to those).
  *
  * **Where address space is tight,** superslabs that nobody needs are unmapped, and what a magazine
  * keeps may be all that holds one. So a heap empties its magazines there now and then, while half

@@ -20,7 +20,9 @@ back::Superslab* make_superslab() {
     char* const start = static_cast<char*>(os::map(base::superslab_bytes, base::superslab_bytes));
     if (start == nullptr || !back::page_map::ensure(start, base::superslab_bytes)) return nullptr;
     back::Superslab* const superslab = back::superslab::create(0);
-    if (superslab != nullptr) back::superslab::occupy(*superslab, start);
+    if (superslab != nullptr) {
+        back::superslab::occupy(*superslab, start, os::PageSize::small);
+    }
     return superslab;
 }
 

@@ -1,6 +1,7 @@
 #include "back/large.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <new>
 
@@ -220,9 +221,13 @@ bool map(Mapping* record, std::size_t bytes, std::size_t alignment, os::PageSize
 // [chunk]
 // Maps memory for a block, and in a large heap for others that will come, if it can be had.
 bool map_chunk(Mapping* record, std::size_t bytes, std::size_t alignment) {
+    const os::Options& options = os::options();
     const std::size_t heap = heap_bytes();
-    if (os::options().large_split && huge_pages::wanted(heap + bytes)) {
-        const std::size_t chunk = std::max(bytes, std::min(heap / chunk_divisor, chunk_bytes_max));
+    if (options.large_split && huge_pages::wanted(heap + bytes) && !shared_pool::is_tight()) {
+        // What the block leaves of it goes to the cache, so that is bounded as the cache is.
+        const std::size_t chunk = std::max<std::size_t>(
+            bytes, std::min<std::uint64_t>({heap / chunk_divisor, chunk_bytes_max,
+                                            std::uint64_t{options.large_cache}}));
         if (map(record, base::round_up(chunk, huge_pages::page_bytes),
                 std::max(alignment, huge_pages::page_bytes), os::PageSize::huge)) {
             return true;

@@ -169,9 +169,9 @@ bool ensure_directory_page(std::uint32_t i) HAK_REQUIRES(lock) {
     return true;
 }
 
-// What the pages of another superslab shall be.
-os::PageSize pages_for_another() {
-    const bool huge = huge_pages::wanted(mapped_bytes() + base::superslab_bytes);
+// What the pages of a superslab shall be that is about to get memory, and counts already.
+os::PageSize pages_for_the_latest() {
+    const bool huge = huge_pages::wanted(mapped_bytes());
     return huge ? os::PageSize::huge : os::PageSize::small;
 }
 
@@ -199,7 +199,7 @@ Superslab* add_superslab() HAK_REQUIRES(lock) {
     if (!page_map::ensure(reservation_next, base::superslab_bytes)) return nullptr;
     if (!os::commit(reservation_next, base::superslab_bytes)) return nullptr;
     vacant.fetch_sub(1, std::memory_order_relaxed);
-    superslab::occupy(*superslab, reservation_next, pages_for_another());
+    superslab::occupy(*superslab, reservation_next, pages_for_the_latest());
     note_room(superslab->index);
     reservation_next += base::superslab_bytes;
     return superslab;
@@ -215,7 +215,7 @@ void unmap_if_empty(Superslab& superslab) {
     if (start == nullptr) return;
     if (!os::unmap(start, base::superslab_bytes)) {
         superslab.recent.store(~std::uint64_t{0}, std::memory_order_relaxed);
-        superslab::occupy(superslab, start, pages_for_another());
+        superslab::occupy(superslab, start, pages_for_the_latest());
         note_room(superslab.index);
         return;
     }

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <random>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "back/page_map.hpp"
@@ -16,6 +17,7 @@
 #include "os/environment.hpp"
 #include "os/virtual_memory.hpp"
 #include "tests/os/changed_option.hpp"
+#include "tests/os/child.hpp"
 #include "tests/os/fake_clock.hpp"
 #include "tests/os/fault_injection.hpp"
 
@@ -97,7 +99,8 @@ Mappings mappings() {
     return sum;
 }
 
-// Each test starts and ends with an empty cache, and with the time in its own hands.
+// Each test starts and ends with an empty cache, and with the time in its own hands. Mappings are as
+// long as their blocks, however large the tests before have made the heap.
 class Large : public testing::Test {
 protected:
     Large() { large::trim_cache(0); }
@@ -108,6 +111,7 @@ protected:
         EXPECT_EQ(large::validate(), nullptr);
     }
     FakeClock clock_;
+    ChangedOption small_pages_{&Options::huge_pages, 0};
 };
 
 // ---- run or mapping -----------------------------------------------------------------------------
@@ -158,7 +162,7 @@ TEST_F(Large, AFreedBlockIsInThePageMapAsFreeAndAnUnmappedOneAsExternal) {
     EXPECT_EQ(page_map::entry_of(mapping + mapping_bytes - 1).bits, 0u);
 }
 
-TEST_F(Large, WhatIsSaidToBeZeroIs) {
+void find_zeros_zero() {
     std::mt19937 random(1);
     std::vector<char*> blocks;
     unsigned zeros = 0;
@@ -186,6 +190,13 @@ TEST_F(Large, WhatIsSaidToBeZeroIs) {
     }
     EXPECT_GT(zeros, 0u);
     for (char* block : blocks) release(block);
+}
+
+TEST_F(Large, WhatIsSaidToBeZeroIs) { find_zeros_zero(); }
+
+TEST_F(Large, SoItIsWhereMappingsAreCutFromHugePages) {
+    const ChangedOption always(&Options::huge_pages, 2);
+    find_zeros_zero();
 }
 
 TEST_F(Large, WhereThereIsNoRoomForASuperslabThereMayBeForTheBlock) {
@@ -775,6 +786,326 @@ TEST_F(Large, ResizingUnderRandomRefusalsKeepsEveryByte) {
         fill(block, after);
     }
     for (char* block : blocks) release(block);
+}
+
+// ---- huge pages ---------------------------------------------------------------------------------
+
+// How large the heap is decides, so each test has a process of its own, in which it is empty.
+using LargeHugePagesDeathTest = tests::Pristine;
+
+constexpr std::size_t huge_page_bytes = 2 * mebibyte;
+constexpr std::size_t large_heap_bytes = 128 * mebibyte;  // chunks are 16 MiB then
+
+#define EXPECT_IN_CHILD(...) \
+    EXPECT_EXIT(tests::in_child([] __VA_ARGS__), testing::ExitedWithCode(0), "")
+
+// Writes down for which memory huge pages are wanted. If told so, refuses mappings above a size,
+// chooses a mapping's place, and lets none grow where it stands.
+struct Watch {
+    static inline std::size_t mapping_max = SIZE_MAX;
+    static inline bool moves = false;
+    static inline char* place = nullptr;  // of the next long mapping
+    static inline unsigned asked = 0;
+    static inline const void* start = nullptr;
+    static inline std::size_t bytes = 0;
+
+    static constexpr os::MemoryCalls calls = {
+        [](void* address, std::size_t length, int protection, int flags, int file, off_t offset) {
+            if (place != nullptr && length > 8 * mebibyte) {
+                address = std::exchange(place, nullptr);
+                flags |= MAP_FIXED;
+            }
+            if (length <= mapping_max) {
+                return mmap(address, length, protection, flags, file, offset);
+            }
+            errno = ENOMEM;
+            return MAP_FAILED;
+        },
+        munmap,
+        [](void* old_address, std::size_t old_bytes, std::size_t length, int flags, void* address) {
+            if (moves) return moving_calls.remap(old_address, old_bytes, length, flags, address);
+            return mremap(old_address, old_bytes, length, flags, address);
+        },
+        [](void* address, std::size_t length, int advice) {
+            if (advice != MADV_HUGEPAGE) return madvise(address, length, advice);
+            asked++;
+            start = address;
+            bytes = length;
+            return 0;
+        },
+        moving_calls.residency,
+    };
+    Watch() { os::set_memory_calls(&calls); }
+    // Whether the last request was for this, and the only one since the last call.
+    static bool was_asked_once(const void* expected, std::size_t length) {
+        return std::exchange(asked, 0) == 1 && start == expected && bytes == length;
+    }
+};
+
+struct Zeroed {
+    char* block;
+    bool zero;
+};
+Zeroed allocate_zeroed(std::size_t bytes) {
+    bool zero = false;
+    void* const block = large::allocate(bytes, base::block_alignment, zero);
+    return {static_cast<char*>(block), zero};
+}
+
+bool is_exact(const char* block, std::size_t bytes) {
+    return record_of(block).block_bytes == bytes && mappings().cached == 0;
+}
+
+bool begins_a_huge_page(const char* block) {
+    return reinterpret_cast<std::uintptr_t>(block) % huge_page_bytes == 0;
+}
+
+TEST_F(LargeHugePagesDeathTest, InASmallHeapAMappingIsExactAndAboveTheBoundItIsWholeHugePages) {
+    EXPECT_IN_CHILD({
+        const Watch watch;
+        for (int i = 0; i < 5; i++) CHILD_REQUIRE(is_exact(allocate(mapping_bytes), mapping_bytes));
+        CHILD_REQUIRE(Watch::asked == 0);
+        const char* const block = allocate(mapping_bytes);  // 18 MiB with this one
+        CHILD_REQUIRE(begins_a_huge_page(block));
+        CHILD_REQUIRE(Watch::was_asked_once(block, 2 * huge_page_bytes));
+        CHILD_REQUIRE(record_of(block).block_bytes == mapping_bytes);
+        CHILD_REQUIRE(mappings().cached == 1);
+        CHILD_REQUIRE(mappings().cached_bytes == 2 * huge_page_bytes - mapping_bytes);
+        CHILD_REQUIRE(is_mapped_whole(block));
+        CHILD_REQUIRE(page_map::entry_of(block + mapping_bytes).class_id() == ClassId::free);
+        CHILD_REQUIRE(page_map::slab_of(block + mapping_bytes) == nullptr);
+        CHILD_REQUIRE(large::validate() == nullptr);
+    });
+}
+
+TEST_F(LargeHugePagesDeathTest, AChunkBeginsAHugePageWhereverTheKernelWouldPlaceIt) {
+    EXPECT_IN_CHILD({
+        const Watch watch;
+        const ChangedOption always(&Options::huge_pages, 2);
+        char* const low = static_cast<char*>(os::reserve(32 * mebibyte, huge_page_bytes));
+        Watch::place = low + unit_bytes;
+        const char* const block = allocate(16 * mebibyte);
+        CHILD_REQUIRE(Watch::place == nullptr);
+        CHILD_REQUIRE(begins_a_huge_page(block));
+    });
+}
+
+TEST_F(LargeHugePagesDeathTest, TheBoundItselfIsStillSmall) {
+    EXPECT_IN_CHILD({
+        const Watch watch;
+        allocate(13 * mebibyte);
+        CHILD_REQUIRE(is_exact(allocate(mapping_bytes), mapping_bytes));
+        CHILD_REQUIRE(Watch::asked == 0);
+    });
+}
+
+TEST_F(LargeHugePagesDeathTest, SuperslabsAreAPartOfTheHeap) {
+    EXPECT_IN_CHILD({
+        const Watch watch;
+        for (int i = 0; i < 4; i++) {
+            back::shared_pool::take(base::Units{64}, 1, back::shared_pool::Growth::allowed);
+        }
+        Watch::asked = 0;
+        const char* const block = allocate(mapping_bytes);
+        CHILD_REQUIRE(Watch::was_asked_once(block, 2 * huge_page_bytes));
+    });
+}
+
+TEST_F(LargeHugePagesDeathTest, TheRestOfAChunkServesTheNextBlocksWithoutACall) {
+    EXPECT_IN_CHILD({
+        const Watch watch;
+        const char* const heap = allocate(large_heap_bytes);
+        CHILD_REQUIRE(Watch::was_asked_once(heap, large_heap_bytes));
+        const char* const first = allocate(mapping_bytes);
+        CHILD_REQUIRE(begins_a_huge_page(first));
+        CHILD_REQUIRE(Watch::was_asked_once(first, large_heap_bytes / 8));
+        CHILD_REQUIRE(mappings().cached_bytes == large_heap_bytes / 8 - mapping_bytes);
+        const std::uint64_t maps = os::memory_counters().map;
+        for (std::size_t i = 1; i < 5; i++) {
+            CHILD_REQUIRE(allocate(mapping_bytes) == first + i * mapping_bytes);
+        }
+        CHILD_REQUIRE(os::memory_counters().map == maps);
+        CHILD_REQUIRE(Watch::asked == 0);
+        CHILD_REQUIRE(large::validate() == nullptr);
+    });
+}
+
+TEST_F(LargeHugePagesDeathTest, AChunkIsAnEighthOfTheHeapAndNeverMoreThan64MiB) {
+    EXPECT_IN_CHILD({
+        const Watch watch;
+        allocate(base::gibibyte);
+        Watch::asked = 0;
+        CHILD_REQUIRE(Watch::was_asked_once(allocate(mapping_bytes), 64 * mebibyte));
+        // A block above that gets what it needs, in whole pages.
+        CHILD_REQUIRE(Watch::was_asked_once(allocate(99 * mebibyte + 1), 99 * mebibyte + mebibyte));
+    });
+}
+
+TEST_F(LargeHugePagesDeathTest, WhereTheKernelRefusesAChunkTheBlockGetsAMappingOfItsOwn) {
+    EXPECT_IN_CHILD({
+        const Watch watch;
+        allocate(large_heap_bytes);
+        Watch::asked = 0;
+        // What is aligned to a unit may need one more while it is mapped; a chunk is longer.
+        Watch::mapping_max = mapping_bytes + unit_bytes;
+        const char* const block = allocate(mapping_bytes);
+        CHILD_REQUIRE(block != nullptr);
+        CHILD_REQUIRE(is_exact(block, mapping_bytes));
+        CHILD_REQUIRE(Watch::asked == 0);
+        CHILD_REQUIRE(is_mapped_whole(block));
+        CHILD_REQUIRE(large::validate() == nullptr);
+    });
+}
+
+// What nobody has had reads as zero, and nothing else does.
+TEST_F(LargeHugePagesDeathTest, TheRestOfAChunkIsKnownToBeZeroUntilItJoinsWhatWasUsed) {
+    EXPECT_IN_CHILD({
+        const Watch watch;
+        allocate(large_heap_bytes);
+        char* const first = allocate(mapping_bytes);
+        const Zeroed second = allocate_zeroed(mapping_bytes);
+        CHILD_REQUIRE(second.block == first + mapping_bytes && second.zero);
+        CHILD_REQUIRE(is_zero(second.block, mapping_bytes));
+        const Zeroed third = allocate_zeroed(mapping_bytes);
+        CHILD_REQUIRE(third.block == second.block + mapping_bytes && third.zero);
+        fill(second.block, mapping_bytes);
+        fill(third.block, mapping_bytes);
+        release(second.block);  // stands alone
+        const Zeroed again = allocate_zeroed(mapping_bytes);
+        CHILD_REQUIRE(again.block == second.block && !again.zero);
+        release(third.block);  // joins the rest
+        CHILD_REQUIRE(mappings().cached == 1);
+        for (int i = 0; i < 2; i++) {
+            const Zeroed mixed = allocate_zeroed(mapping_bytes);
+            CHILD_REQUIRE(mixed.block == third.block + static_cast<std::size_t>(i) * mapping_bytes);
+            CHILD_REQUIRE(!mixed.zero);
+        }
+    });
+}
+
+TEST_F(LargeHugePagesDeathTest, NorIsARestKnownToBeZeroThatIsMappedBesideWhatWasUsed) {
+    EXPECT_IN_CHILD({
+        const Watch watch;
+        allocate(large_heap_bytes);
+        char* const low = static_cast<char*>(os::reserve(34 * mebibyte, huge_page_bytes));
+        Watch::place = low + 18 * mebibyte;
+        char* const used = allocate(16 * mebibyte);
+        CHILD_REQUIRE(used == low + 18 * mebibyte);
+        fill(used, 16 * mebibyte);
+        release(used);
+        Watch::place = low;
+        CHILD_REQUIRE(allocate(17 * mebibyte) == low);  // too long for what is cached
+        CHILD_REQUIRE(mappings().cached == 1);
+        CHILD_REQUIRE(mappings().cached_bytes == 17 * mebibyte);
+        const Zeroed mixed = allocate_zeroed(mapping_bytes);
+        CHILD_REQUIRE(mixed.block == low + 17 * mebibyte);
+        CHILD_REQUIRE(!mixed.zero);
+    });
+}
+
+TEST_F(LargeHugePagesDeathTest, WhatIsCutOffUsedMemoryIsNotKnownToBeZero) {
+    EXPECT_IN_CHILD({
+        const Watch watch;
+        char* const heap = allocate(large_heap_bytes);
+        fill(heap, large_heap_bytes);
+        release(heap);
+        for (int i = 0; i < 3; i++) CHILD_REQUIRE(!allocate_zeroed(mapping_bytes).zero);
+    });
+}
+
+TEST_F(LargeHugePagesDeathTest, TheRestOfAChunkDecaysAsAFreedMappingDoes) {
+    EXPECT_IN_CHILD({
+        const FakeClock clock;
+        const Watch watch;
+        allocate(large_heap_bytes);
+        allocate(mapping_bytes);
+        constexpr std::size_t rest = large_heap_bytes / 8 - mapping_bytes;
+        FakeClock::time += 499;
+        CHILD_REQUIRE(large::trim_cache(500) == 0);
+        FakeClock::time += 1;
+        CHILD_REQUIRE(large::trim_cache(500) == rest);
+        CHILD_REQUIRE(mappings().cached == 0);
+    });
+}
+
+TEST_F(LargeHugePagesDeathTest, WithoutSplittingOrWithoutHugePagesThereAreNoChunks) {
+    EXPECT_IN_CHILD({
+        const Watch watch;
+        for (std::uint64_t Options::*const option : {&Options::large_split, &Options::huge_pages}) {
+            const ChangedOption off(option, 0);
+            allocate(large_heap_bytes);
+            CHILD_REQUIRE(is_exact(allocate(mapping_bytes), mapping_bytes));
+            CHILD_REQUIRE(Watch::asked == 0);
+        }
+    });
+}
+
+TEST_F(LargeHugePagesDeathTest, IfTheyAreAlwaysWantedTheFirstMappingHasThem) {
+    EXPECT_IN_CHILD({
+        const Watch watch;
+        const ChangedOption always(&Options::huge_pages, 2);
+        const char* const block = allocate(mapping_bytes);
+        CHILD_REQUIRE(begins_a_huge_page(block));
+        CHILD_REQUIRE(Watch::was_asked_once(block, 2 * huge_page_bytes));
+    });
+}
+
+TEST_F(LargeHugePagesDeathTest, AMappingThatGrowsInALargeHeapIsAskedForInHugePages) {
+    EXPECT_IN_CHILD({
+        const Watch watch;
+        for (const bool moves : {false, true}) {
+            Watch::moves = moves;
+            char* block = allocate(mapping_bytes);
+            const auto grow = [&block](std::size_t bytes) {
+                block = static_cast<char*>(large::resize(record_of(block), bytes));
+                CHILD_REQUIRE(block != nullptr && record_of(block).block_bytes == bytes);
+            };
+            grow(16 * mebibyte);
+            CHILD_REQUIRE(Watch::asked == 0);
+            grow(16 * mebibyte + unit_bytes);
+            CHILD_REQUIRE(Watch::was_asked_once(block, 16 * mebibyte + unit_bytes));
+            CHILD_REQUIRE(is_mapped_whole(block));
+            release(block);
+            large::trim_cache(0);
+        }
+    });
+}
+
+// From one boundary to another huge pages move as such.
+TEST_F(LargeHugePagesDeathTest, AMappingThatBeginsAHugePageDoesSoAfterAMoveToo) {
+    EXPECT_IN_CHILD({
+        const Watch watch;
+        Watch::moves = true;
+        const ChangedOption always(&Options::huge_pages, 2);
+        std::size_t bytes = 2 * huge_page_bytes;
+        char* block = allocate(bytes);
+        CHILD_REQUIRE(begins_a_huge_page(block));
+        for (int i = 0; i < 10; i++) {
+            bytes += mebibyte + unit_bytes;
+            block = static_cast<char*>(large::resize(record_of(block), bytes));
+            CHILD_REQUIRE(block != nullptr && begins_a_huge_page(block));
+        }
+    });
+}
+
+TEST_F(LargeHugePagesDeathTest, WhatIsUnmappedIsNoLongerAPartOfTheHeap) {
+    EXPECT_IN_CHILD({
+        const Watch watch;
+        // As a whole.
+        release(allocate(large_heap_bytes));
+        large::trim_cache(0);
+        char* block = allocate(13 * mebibyte);
+        // By shrinking and growing.
+        block = static_cast<char*>(large::resize(record_of(block), 12 * mebibyte));
+        block = static_cast<char*>(large::resize(record_of(block), 13 * mebibyte));
+        block = static_cast<char*>(large::resize(record_of(block), 4 * mebibyte));
+        Watch::asked = 0;
+        CHILD_REQUIRE(is_exact(allocate(12 * mebibyte), 12 * mebibyte));
+        CHILD_REQUIRE(Watch::asked == 0);
+        // Now the heap has 16 MiB; what is cached counts, too.
+        release(block);
+        CHILD_REQUIRE(Watch::was_asked_once(allocate(5 * mebibyte), 6 * mebibyte));
+    });
 }
 
 // ---- threads ------------------------------------------------------------------------------------

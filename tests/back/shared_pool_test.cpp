@@ -375,6 +375,92 @@ TEST(SharedPoolDeathTest, UnderALimitOfAddressSpaceEmptySuperslabsAreUnmapped) {
     GTEST_FLAG_SET(death_test_style, "fast");
 }
 
+// ---- huge pages, from the first superslab on ----------------------------------------------------
+
+// Counts what is advised about the size of pages; it goes no further. Not every kernel takes it.
+struct PageAdvice {
+    static inline unsigned huge = 0;
+    static inline unsigned small = 0;
+    static inline std::size_t last_bytes = 0;
+
+    static constexpr os::MemoryCalls calls = {
+        mmap,
+        munmap,
+        narrow_calls.remap,
+        [](void* address, std::size_t bytes, int advice) {
+            if (advice != MADV_HUGEPAGE && advice != MADV_NOHUGEPAGE) {
+                return madvise(address, bytes, advice);
+            }
+            (advice == MADV_HUGEPAGE ? huge : small)++;
+            last_bytes = bytes;
+            return 0;
+        },
+        narrow_calls.residency,
+    };
+    PageAdvice() { os::set_memory_calls(&calls); }
+};
+
+using SharedPoolHugePagesDeathTest = tests::Pristine;
+
+TEST_F(SharedPoolHugePagesDeathTest, TheFirst16MiBComeInSmallPagesAndWhatFollowsInHugeOnes) {
+    EXPECT_EXIT(in_child([] {
+                    const PageAdvice advice;
+                    for (unsigned i = 1; i <= 10; i++) {
+                        const Superslab& added = *take(64).superslab;
+                        CHILD_REQUIRE(pool::mapped_bytes() == i * superslab_bytes);
+                        const bool huge = i * superslab_bytes > 16 * mebibyte;
+                        CHILD_REQUIRE(PageAdvice::huge == (huge ? i - 4 : 0));
+                        CHILD_REQUIRE(added.prefers_huge == huge);
+                    }
+                    CHILD_REQUIRE(PageAdvice::last_bytes == superslab_bytes);
+                    CHILD_REQUIRE(PageAdvice::small == 0);
+                }),
+                testing::ExitedWithCode(0), "");
+}
+
+TEST_F(SharedPoolHugePagesDeathTest, OrNoneOfItOrAllOfIt) {
+    EXPECT_EXIT(in_child([] {
+                    const PageAdvice advice;
+                    const tests::ChangedOption never(&os::Options::huge_pages, 0);
+                    for (int i = 0; i < 10; i++) CHILD_REQUIRE(take(64).superslab->huge == 0);
+                    CHILD_REQUIRE(PageAdvice::huge == 0);
+                }),
+                testing::ExitedWithCode(0), "");
+    EXPECT_EXIT(in_child([] {
+                    const PageAdvice advice;
+                    const tests::ChangedOption always(&os::Options::huge_pages, 2);
+                    for (unsigned i = 1; i <= 5; i++) {
+                        CHILD_REQUIRE(take(64).superslab->huge == all_units);
+                        CHILD_REQUIRE(PageAdvice::huge == i);
+                    }
+                }),
+                testing::ExitedWithCode(0), "");
+}
+
+TEST_F(SharedPoolHugePagesDeathTest, WithinASlabInHugePagesNothingIsPurgedUnlessTheyMayBeBrokenUp) {
+    EXPECT_EXIT(in_child([] {
+                    const PageAdvice advice;
+                    const tests::ChangedOption always(&os::Options::huge_pages, 2);
+                    static back::SlabOwner owner;
+                    owner.tag = 3000003;
+                    Slab& slab = *pool::acquire_slab(ClassId::last, owner, Growth::allowed);
+                    slab.start[0] = 1;
+                    slab.stale = true;  // as after a free
+                    CHILD_REQUIRE(pool::purge_within(slab, false) == 0);
+                    CHILD_REQUIRE(PageAdvice::small == 0 && slab.start[0] == 1);
+                    CHILD_REQUIRE(pool::purge_within(slab, true) > 0);
+                    CHILD_REQUIRE(PageAdvice::small == 1);
+                    CHILD_REQUIRE(PageAdvice::last_bytes == 2 * mebibyte);
+                    CHILD_REQUIRE(slab.start[0] == 0);
+                    // It lies in small pages now, which are purged as any others.
+                    slab.start[0] = 1;
+                    slab.stale = true;
+                    CHILD_REQUIRE(pool::purge_within(slab, false) > 0);
+                    CHILD_REQUIRE(PageAdvice::small == 1 && slab.start[0] == 0);
+                }),
+                testing::ExitedWithCode(0), "");
+}
+
 // ---- every mmap refused -------------------------------------------------------------------------
 
 TEST(SharedPoolDeathTest, WhicheverMmapFailsTheAnswerIsNullAndNothingIsLost) {

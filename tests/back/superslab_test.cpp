@@ -2,18 +2,22 @@
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <random>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "back/huge_pages.hpp"
 #include "back/page_map.hpp"
 #include "base/bits.hpp"
 #include "os/virtual_memory.hpp"
 #include "tests/back/arena_room.hpp"
+#include "tests/os/changed_option.hpp"
 #include "tests/os/fault_injection.hpp"
 
 namespace {
@@ -38,10 +42,10 @@ constexpr unsigned units_a_record_page = base::page_bytes / sizeof(back::Slab);
 // A superslab that belongs to the test and not to the pool.
 class Fixture {
 public:
-    Fixture()
+    explicit Fixture(os::PageSize size = os::PageSize::small)
         : start_(static_cast<char*>(os::map(superslab_bytes, superslab_bytes))),
           superslab_(page_map::ensure(start_, superslab_bytes) ? superslab::create(0) : nullptr) {
-        superslab::occupy(*superslab_, start_);
+        superslab::occupy(*superslab_, start_, size);
     }
     ~Fixture() {
         page_map::assign(start_, superslab_bytes, page_map::Entry{0}, nullptr);
@@ -141,7 +145,7 @@ TEST(Superslab, AWhollyFreeOneGivesItsMemoryUpAndMayGetOther) {
         EXPECT_EQ(page_map::entry_of(start + unit * unit_bytes).bits, 0u);
     }
     ASSERT_TRUE(os::purge(start, superslab_bytes));
-    superslab::occupy(*s, start);
+    superslab::occupy(*s, start, os::PageSize::small);
     EXPECT_EQ(take(*s, 64).start(), start);
     EXPECT_EQ(page_map::entry_of(start).class_id(), base::ClassId::free);
     EXPECT_EQ(superslab::validate(*s), nullptr);
@@ -460,6 +464,268 @@ TEST(Superslab, WhichPagesOfRecordsTheKernelRefusesDoesNotMatter) {
     }
 }
 
+// ---- huge pages ---------------------------------------------------------------------------------
+
+constexpr unsigned page_units = 32;  // of one huge page
+constexpr std::uint64_t first_page = 0xffffffff;
+constexpr std::uint64_t second_page = first_page << page_units;
+
+struct Advice {
+    const void* start;
+    std::size_t bytes;
+    int what;
+    bool operator==(const Advice&) const = default;
+};
+
+// Writes down what the kernel is advised about a superslab's memory; what is said of its records is
+// left out. Advice about the size of pages goes no further: not every kernel takes it.
+class Advices {
+public:
+    explicit Advices(const Superslab& s) {
+        watched = s.start;
+        seen.clear();
+        os::set_memory_calls(&calls);
+    }
+    ~Advices() { os::set_memory_calls(nullptr); }
+    Advices(const Advices&) = delete;
+    Advices& operator=(const Advices&) = delete;
+
+    /** @return What was advised since the last call. */
+    static std::vector<Advice> take() { return std::exchange(seen, {}); }
+
+private:
+    static inline const char* watched = nullptr;
+    static inline std::vector<Advice> seen;
+
+    static constexpr os::MemoryCalls calls = {
+        mmap,
+        munmap,
+        [](void* old_address, std::size_t old_bytes, std::size_t bytes, int flags, void* address) {
+            return mremap(old_address, old_bytes, bytes, flags, address);
+        },
+        [](void* address, std::size_t bytes, int advice) {
+            const char* const start = static_cast<const char*>(address);
+            if (start >= watched && start < watched + superslab_bytes) {
+                seen.push_back({address, bytes, advice});
+            }
+            const bool about_size = advice == MADV_HUGEPAGE || advice == MADV_NOHUGEPAGE;
+            return about_size ? 0 : madvise(address, bytes, advice);
+        },
+        [](void* address, std::size_t bytes, unsigned char* pages) {
+            return mincore(address, bytes, pages);
+        },
+    };
+};
+
+// Advice about some units.
+Advice about(const Superslab& s, unsigned first, unsigned count, int what) {
+    return {s.start + first * unit_bytes, count * unit_bytes, what};
+}
+
+// A superslab of huge pages, the first `taken` units of which are somebody's.
+struct HugeFixture : Fixture {
+    explicit HugeFixture(unsigned taken = 0) : Fixture(os::PageSize::huge) {
+        if (taken > 0) used = take(**this, taken);
+    }
+    UnitRun used;
+};
+
+// Takes some units, writes to them, and gives them back.
+UnitRun leave_dirty(Superslab& s, unsigned count) {
+    const UnitRun run = take(s, count);
+    soil(run);
+    superslab::give_back(run);
+    return run;
+}
+
+TEST(HugePages, TheyAreWantedNeverAlwaysOrWhereTheHeapIsAboveABound) {
+    constexpr std::size_t bound = back::huge_pages::grown_bytes;
+    EXPECT_EQ(bound, 16 * base::mebibyte);
+    for (const std::size_t heap : {std::size_t{0}, bound, bound + 1, SIZE_MAX}) {
+        const tests::ChangedOption never(&os::Options::huge_pages, 0);
+        EXPECT_FALSE(back::huge_pages::wanted(heap)) << heap;
+        const tests::ChangedOption grown(&os::Options::huge_pages, 1);
+        EXPECT_EQ(back::huge_pages::wanted(heap), heap > bound) << heap;
+        const tests::ChangedOption always(&os::Options::huge_pages, 2);
+        EXPECT_TRUE(back::huge_pages::wanted(heap)) << heap;
+    }
+}
+
+TEST(Superslab, ItsMemoryIsAskedForInHugePagesOnlyIfThatIsWanted) {
+    Fixture s;
+    char* const start = s->start;
+    ASSERT_EQ(superslab::vacate(*s), start);
+    s->start = start;  // what is advised before it has memory again counts too
+    Advices advices(*s);
+    superslab::occupy(*s, start, os::PageSize::small);
+    EXPECT_EQ(Advices::take(), std::vector<Advice>{});
+    EXPECT_EQ(s->huge, 0u);
+    ASSERT_EQ(superslab::vacate(*s), start);
+    superslab::occupy(*s, start, os::PageSize::huge);
+    EXPECT_EQ(Advices::take(), std::vector{about(*s, 0, superslab_units, MADV_HUGEPAGE)});
+    EXPECT_EQ(s->huge, all_units);
+}
+
+// Clean units go along, since in a huge page they are resident too.
+TEST(Superslab, AFreeHugePageIsPurgedWholeByOneCallAndStaysHuge) {
+    HugeFixture s;
+    const UnitRun run = leave_dirty(*s, 1);
+    Advices advices(*s);
+    EXPECT_EQ(superslab::purge(*s, false), 0u);
+    EXPECT_EQ(Advices::take(), std::vector<Advice>{});
+    EXPECT_EQ(s->old, 1u);
+    EXPECT_GE(superslab::purge(*s, false), page_units * unit_bytes);
+    EXPECT_EQ(Advices::take(), std::vector{about(*s, 0, page_units, MADV_DONTNEED)});
+    EXPECT_EQ(s->recent | s->old, 0u);
+    EXPECT_EQ(s->huge, all_units);
+    EXPECT_EQ(s->taken, 0u);
+    EXPECT_TRUE(reads_zero(run));
+    EXPECT_TRUE(take(*s, 1).zero);
+}
+
+TEST(Superslab, AHugePageOfWhichLessThanHalfIsFreeAndDueStaysAndSoDoItsDirtyUnits) {
+    HugeFixture s(page_units / 2 + 1);
+    const UnitRun run = leave_dirty(*s, page_units / 2 - 1);
+    Advices advices(*s);
+    for (int sweep = 0; sweep < 4; sweep++) {
+        EXPECT_EQ(superslab::purge(*s, false), 0u);
+        EXPECT_EQ(s->old, run.bits());
+    }
+    EXPECT_EQ(Advices::take(), std::vector<Advice>{});
+    EXPECT_EQ(s->huge, all_units);
+    EXPECT_FALSE(reads_zero(run));
+    // One unit more, and half is free.
+    const UnitRun last{&*s, page_units / 2, Units{1}, false};
+    superslab::give_back(last);
+    EXPECT_EQ(superslab::purge(*s, false), 0u);  // which is young still
+    EXPECT_EQ(Advices::take(), std::vector<Advice>{});
+    EXPECT_GT(superslab::purge(*s, false), 0u);
+    EXPECT_EQ(s->recent | s->old, 0u);
+    EXPECT_TRUE(reads_zero(run));
+}
+
+// Units that were freed lately count as those in use do: they will be wanted again soon.
+TEST(Superslab, AYoungUnitKeepsAHugePageOfWhichLessThanHalfIsDue) {
+    HugeFixture s(page_units / 2);
+    const UnitRun run = leave_dirty(*s, page_units / 2);
+    superslab::purge(*s, false);
+    const UnitRun young = take(*s, 1);
+    superslab::give_back(young);
+    ASSERT_EQ(s->recent, young.bits());
+    Advices advices(*s);
+    EXPECT_EQ(superslab::purge(*s, false), 0u);
+    EXPECT_EQ(Advices::take(), std::vector<Advice>{});
+    EXPECT_EQ(s->huge, all_units);
+    EXPECT_EQ(s->old, run.bits());
+    EXPECT_FALSE(reads_zero(run));
+    // A later purge finds all of them old enough.
+    EXPECT_GE(superslab::purge(*s, false), run.count.bytes());
+    EXPECT_EQ(s->recent | s->old, 0u);
+    EXPECT_TRUE(reads_zero(run));
+}
+
+// The advice comes first: else a page that is partly given back might be joined at once.
+TEST(Superslab, AHugePageOfWhichHalfIsFreeIsBrokenUpAndGivesAllFreeUnitsBack) {
+    HugeFixture s(page_units / 2);
+    soil(s.used);
+    const UnitRun run = leave_dirty(*s, 1);  // the other free ones are clean, and go along
+    superslab::purge(*s, false);
+    Advices advices(*s);
+    EXPECT_GE(superslab::purge(*s, false), page_units / 2 * unit_bytes);
+    EXPECT_EQ(Advices::take(),
+              (std::vector{about(*s, 0, page_units, MADV_NOHUGEPAGE),
+                           about(*s, page_units / 2, page_units / 2, MADV_DONTNEED)}));
+    EXPECT_EQ(s->huge, second_page);
+    EXPECT_EQ(s->recent | s->old, 0u);
+    EXPECT_EQ(s->taken, s.used.bits());
+    EXPECT_TRUE(reads_zero(run));
+    EXPECT_FALSE(reads_zero(s.used));
+}
+
+TEST(Superslab, ABrokenPageGivesOnlyDueUnitsBackWithoutFurtherAdvice) {
+    HugeFixture s(page_units / 2);
+    leave_dirty(*s, 1);
+    superslab::purge(*s, true);
+    ASSERT_EQ(s->huge, second_page);
+    leave_dirty(*s, 2);
+    Advices advices(*s);
+    superslab::purge(*s, false);
+    superslab::purge(*s, false);
+    EXPECT_EQ(Advices::take(), std::vector{about(*s, page_units / 2, 2, MADV_DONTNEED)});
+    EXPECT_EQ(s->huge, second_page);
+}
+
+TEST(Superslab, PurgingAllBreaksAHugePageUpForOneUnit) {
+    HugeFixture s(page_units - 1);
+    soil(s.used);
+    const UnitRun run = leave_dirty(*s, 1);
+    Advices advices(*s);
+    EXPECT_EQ(units_purged(*s, true), 1u);
+    EXPECT_EQ(Advices::take(), (std::vector{about(*s, 0, page_units, MADV_NOHUGEPAGE),
+                                            about(*s, page_units - 1, 1, MADV_DONTNEED)}));
+    EXPECT_EQ(s->huge, second_page);
+    EXPECT_TRUE(reads_zero(run));
+    EXPECT_FALSE(reads_zero(s.used));
+}
+
+TEST(Superslab, ABrokenPageIsHugeAgainOnceAllOfItIsFree) {
+    HugeFixture s(page_units - 1);
+    leave_dirty(*s, 1);
+    superslab::purge(*s, true);
+    ASSERT_EQ(s->huge, second_page);
+    soil(s.used);
+    superslab::give_back(s.used);
+    Advices advices(*s);
+    EXPECT_EQ(superslab::purge(*s, false), 0u);
+    EXPECT_EQ(Advices::take(), std::vector<Advice>{});
+    EXPECT_GE(superslab::purge(*s, false), page_units * unit_bytes);
+    EXPECT_EQ(Advices::take(), (std::vector{about(*s, 0, page_units, MADV_HUGEPAGE),
+                                            about(*s, 0, page_units, MADV_DONTNEED)}));
+    EXPECT_EQ(s->huge, all_units);
+    EXPECT_TRUE(take(*s, 64).zero);
+}
+
+TEST(Superslab, OneOfSmallPagesIsPurgedByUnitsWithoutAdviceAboutPages) {
+    Fixture s;
+    const UnitRun run = leave_dirty(*s, 20);
+    Advices advices(*s);
+    superslab::purge(*s, false);
+    superslab::purge(*s, false);
+    EXPECT_EQ(Advices::take(), std::vector{about(*s, 0, 20, MADV_DONTNEED)});
+    leave_dirty(*s, 3);
+    superslab::purge(*s, true);
+    EXPECT_EQ(Advices::take(), std::vector{about(*s, 0, 3, MADV_DONTNEED)});
+    superslab::break_up(run);
+    EXPECT_EQ(Advices::take(), std::vector<Advice>{});
+}
+
+TEST(Superslab, WhatTheKernelRefusesOfAHugePageStaysDirty) {
+    HugeFixture s;
+    leave_dirty(*s, 2);
+    {
+        FaultInjection faults({.calls = FaultInjection::advise});
+        EXPECT_EQ(superslab::purge(*s, true), 0u);
+    }
+    EXPECT_EQ(s->recent | s->old, 3u);
+    EXPECT_EQ(s->taken, 0u);
+    EXPECT_FALSE(take(*s, 1).zero);
+}
+
+TEST(Superslab, OnlyThePagesThatARunTouchesAreBrokenUpAndOnlyOnce) {
+    HugeFixture s;
+    const UnitRun low{&*s, 3, Units{2}, false};
+    const UnitRun both{&*s, page_units - 1, Units{2}, false};
+    Advices advices(*s);
+    superslab::break_up(low);
+    EXPECT_EQ(Advices::take(), std::vector{about(*s, 0, page_units, MADV_NOHUGEPAGE)});
+    EXPECT_EQ(s->huge, second_page);
+    superslab::break_up(low);
+    EXPECT_EQ(Advices::take(), std::vector<Advice>{});
+    superslab::break_up(both);
+    EXPECT_EQ(Advices::take(), std::vector{about(*s, page_units, page_units, MADV_NOHUGEPAGE)});
+    EXPECT_EQ(s->huge, 0u);
+}
+
 // ---- against a model of one unit at a time ------------------------------------------------------
 
 enum class State { clean, taken, recent, old };
@@ -567,9 +833,9 @@ RC_GTEST_PROP(Superslab, ItActsAsAnArrayOfUnitsWithAStateEach, ()) {
 
 // Threads take, soil, extend and give back, while one more purges. A unit has one master at a time,
 // and what is said to be zero is.
-TEST(Superslab, ThreadsNeverShareAUnitAndCleanUnitsReadAsZero) {
+void share_among_threads(os::PageSize size) {
     constexpr unsigned threads = 4;
-    Fixture s;
+    Fixture s(size);
     std::array<std::atomic<unsigned>, superslab_units> masters{};
     std::atomic<bool> going{true};
     std::vector<std::thread> all;
@@ -612,6 +878,12 @@ TEST(Superslab, ThreadsNeverShareAUnitAndCleanUnitsReadAsZero) {
     EXPECT_TRUE(whole.zero);
     EXPECT_TRUE(reads_zero(whole));
 }
+
+TEST(Superslab, ThreadsNeverShareAUnitAndCleanUnitsReadAsZero) {
+    share_among_threads(os::PageSize::small);
+}
+
+TEST(Superslab, NorDoTheyInHugePages) { share_among_threads(os::PageSize::huge); }
 
 // ---- invariants ---------------------------------------------------------------------------------
 

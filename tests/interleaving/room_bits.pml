@@ -17,12 +17,12 @@
  * mirrors src/back/shared_pool.cpp purge 36e78e31770cfc27
  * mirrors src/back/superslab.cpp take 69f44c58e4d0bb8a
  * mirrors src/back/superslab.cpp give_back fcf2f2192cd1307f
- * mirrors src/back/superslab.cpp purge e32d928dc88d980a
+ * mirrors src/back/superslab.cpp purge 95662f72fa2c6ba0
  * mirrors src/back/superslab.cpp purge_records 6f575c2a67ef3a04
  * mirrors src/back/superslab.cpp vacate 19a5edba3cf8709f
- * mirrors src/back/superslab.cpp occupy 3a76cc6e3bfecb4e
- * mirrors src/back/shared_pool.cpp unmap_if_empty 1686aff6fd1c5ae0
- * mirrors src/back/shared_pool.cpp add_superslab 10aee5078f4875e0
+ * mirrors src/back/superslab.cpp occupy 90f48f94febaa072
+ * mirrors src/back/shared_pool.cpp unmap_if_empty ce6a6fc7ffc07c0f
+ * mirrors src/back/shared_pool.cpp add_superslab 82092b5643a78daa
  *
  * run purge -DTHREADS=2 -DPURGE
  * run three_threads -DTHREADS=3

@@ -252,6 +252,14 @@ TEST(Environment, WhatIsWrittenIsReadBackAsTheSameValue) {
     }
 }
 
+TEST(Environment, HugePagesAreAskedForNeverForAGrownHeapOrAlways) {
+    EXPECT_EQ(row("huge_pages").default_value, 1u);
+    EXPECT_EQ(value_of("huge_pages", "never"), 0u);
+    EXPECT_EQ(value_of("huge_pages", "grown"), 1u);
+    EXPECT_EQ(value_of("huge_pages", "always"), 2u);
+    EXPECT_EQ(value_of("huge_pages", "sometimes"), std::nullopt);
+}
+
 TEST(Environment, NamesAreWrittenAsTheyStandInTheEnvironment) {
     tests::CapturedMessages messages;
     {

@@ -238,10 +238,12 @@ TEST(VirtualMemoryDeathTest, AMoveThatTheKernelRefusesLeavesTheMappingAsItWas) {
 struct FakeKernel {
     static inline std::vector<std::uintptr_t> addresses;  // next answers of map; 0 is a failure
     static inline std::string calls;
+    static inline bool refuses = false;  // advice
 
     FakeKernel(std::vector<std::uintptr_t> answers) {
         addresses = std::move(answers);
         calls.clear();
+        refuses = false;
         os::set_memory_calls(&table);
     }
     ~FakeKernel() { os::set_memory_calls(nullptr); }
@@ -266,7 +268,13 @@ struct FakeKernel {
             return 0;
         },
         [](void*, std::size_t, std::size_t, int, void*) { return MAP_FAILED; },
-        [](void*, std::size_t, int) { return -1; },
+        [](void* address, std::size_t bytes, int advice) {
+            note(advice == MADV_HUGEPAGE     ? "huge"
+                 : advice == MADV_NOHUGEPAGE ? "small"
+                                             : "other advice",
+                 address, bytes);
+            return refuses ? -1 : 0;
+        },
         [](void*, std::size_t, unsigned char*) { return -1; },
     };
 };
@@ -328,6 +336,25 @@ TEST(VirtualMemory, AMisalignedPlaceNearZeroIsAskedForAgainAnywhere) {
     EXPECT_EQ(FakeKernel::calls, "map 0+1000; unmap 8000+1000; map 0+1000; ");
 }
 
+TEST(VirtualMemory, WhichPagesAreWantedIsAdvisedAndCountedAndARefusalIsTold) {
+    FakeKernel kernel({});
+    void* const start = reinterpret_cast<void*>(0x40000000);
+    const os::MemoryCounters& counters = os::memory_counters();
+    const std::uint64_t prefer = counters.prefer;
+    const std::uint64_t purge = counters.purge;
+    const std::uint64_t failed = counters.failed;
+    EXPECT_TRUE(os::prefer_pages(start, 0x400000, os::PageSize::huge));
+    EXPECT_TRUE(os::prefer_pages(start, 0x200000, os::PageSize::small));
+    EXPECT_EQ(FakeKernel::calls, "huge 40000000+400000; small 40000000+200000; ");
+    EXPECT_EQ(counters.failed, failed);
+    FakeKernel::refuses = true;
+    EXPECT_FALSE(os::prefer_pages(start, 0x200000, os::PageSize::huge));
+    EXPECT_FALSE(os::prefer_pages(start, 0x200000, os::PageSize::small));
+    EXPECT_EQ(counters.failed, failed + 2);
+    EXPECT_EQ(counters.prefer, prefer + 4);
+    EXPECT_EQ(counters.purge, purge);
+}
+
 // ---- each call refused --------------------------------------------------------------------------
 
 TEST(VirtualMemory, EveryRefusalIsToldAndCounted) {
@@ -342,6 +369,7 @@ TEST(VirtualMemory, EveryRefusalIsToldAndCounted) {
     const std::uint64_t unmap = counters.unmap;
     const std::uint64_t remap = counters.remap;
     const std::uint64_t purge = counters.purge;
+    const std::uint64_t prefer = counters.prefer;
     const std::uint64_t purged = counters.purged_bytes;
     unsigned char pages[4] = {};
     {
@@ -353,14 +381,16 @@ TEST(VirtualMemory, EveryRefusalIsToldAndCounted) {
         EXPECT_FALSE(os::resize_in_place(start, bytes, 2 * bytes));
         EXPECT_FALSE(os::move(start, bytes, target, 2 * bytes));
         EXPECT_FALSE(os::purge(start, bytes));
+        EXPECT_FALSE(os::prefer_pages(start, bytes, os::PageSize::huge));
         EXPECT_FALSE(os::residency(start, bytes, pages));
-        EXPECT_EQ(FaultInjection::failed(), 8u);
+        EXPECT_EQ(FaultInjection::failed(), 9u);
     }
-    EXPECT_EQ(counters.failed, failed + 7);  // asking for residency changes nothing: not counted
+    EXPECT_EQ(counters.failed, failed + 8);  // asking for residency changes nothing: not counted
     EXPECT_EQ(counters.map, map + 3);
     EXPECT_EQ(counters.unmap, unmap + 1);
     EXPECT_EQ(counters.remap, remap + 2);
     EXPECT_EQ(counters.purge, purge + 1);
+    EXPECT_EQ(counters.prefer, prefer + 1);
     EXPECT_EQ(counters.purged_bytes, purged);
     EXPECT_TRUE(is_filled(start, bytes));
     EXPECT_EQ(protection_at(target), "---p");

@@ -169,12 +169,6 @@ bool ensure_directory_page(std::uint32_t i) HAK_REQUIRES(lock) {
     return true;
 }
 
-// What the pages of a superslab shall be that is about to get memory, and counts already.
-os::PageSize pages_for_the_latest() {
-    const bool huge = huge_pages::wanted(mapped_bytes());
-    return huge ? os::PageSize::huge : os::PageSize::small;
-}
-
 // [add]
 // A superslab's record without memory: one that was vacated, or a new one.
 Superslab* vacant_superslab() HAK_REQUIRES(lock) {
@@ -199,7 +193,9 @@ Superslab* add_superslab() HAK_REQUIRES(lock) {
     if (!page_map::ensure(reservation_next, base::superslab_bytes)) return nullptr;
     if (!os::commit(reservation_next, base::superslab_bytes)) return nullptr;
     vacant.fetch_sub(1, std::memory_order_relaxed);
-    superslab::occupy(*superslab, reservation_next, pages_for_the_latest());
+    const bool huge = huge_pages::wanted(mapped_bytes());  // the new one counts already
+    superslab::occupy(*superslab, reservation_next,
+                      huge ? os::PageSize::huge : os::PageSize::small);
     note_room(superslab->index);
     reservation_next += base::superslab_bytes;
     return superslab;
@@ -215,7 +211,9 @@ void unmap_if_empty(Superslab& superslab) {
     if (start == nullptr) return;
     if (!os::unmap(start, base::superslab_bytes)) {
         superslab.recent.store(~std::uint64_t{0}, std::memory_order_relaxed);
-        superslab::occupy(superslab, start, pages_for_the_latest());
+        // The memory is the same, and so are its pages.
+        superslab::occupy(superslab, start,
+                          superslab.prefers_huge ? os::PageSize::huge : os::PageSize::small);
         note_room(superslab.index);
         return;
     }
@@ -303,7 +301,9 @@ void renew_room() {
 
 std::size_t purge_within(Slab& slab, bool all) {
     if (is_huge(slab)) {
-        if (!all) return 0;
+        const bool may_have_page =
+            slab.stale && slab.free_count * slab.block_bytes >= base::page_bytes;
+        if (!all || !may_have_page) return 0;
         os::LockGuard guard(lock);
         superslab::break_up(superslab::run_of(slab));
     }

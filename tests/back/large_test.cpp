@@ -99,8 +99,8 @@ Mappings mappings() {
     return sum;
 }
 
-// Each test starts and ends with an empty cache, and with the time in its own hands. Mappings are as
-// long as their blocks, however large the tests before have made the heap.
+// Each test starts and ends with an empty cache, and with the time in its own hands. Mappings are
+// as long as their blocks, however large the tests before have made the heap.
 class Large : public testing::Test {
 protected:
     Large() { large::trim_cache(0); }

@@ -12,7 +12,6 @@
 #include <utility>
 #include <vector>
 
-#include "back/huge_pages.hpp"
 #include "back/page_map.hpp"
 #include "base/bits.hpp"
 #include "os/virtual_memory.hpp"
@@ -536,19 +535,6 @@ UnitRun leave_dirty(Superslab& s, unsigned count) {
     soil(run);
     superslab::give_back(run);
     return run;
-}
-
-TEST(HugePages, TheyAreWantedNeverAlwaysOrWhereTheHeapIsAboveABound) {
-    constexpr std::size_t bound = back::huge_pages::grown_bytes;
-    EXPECT_EQ(bound, 16 * base::mebibyte);
-    for (const std::size_t heap : {std::size_t{0}, bound, bound + 1, SIZE_MAX}) {
-        const tests::ChangedOption never(&os::Options::huge_pages, 0);
-        EXPECT_FALSE(back::huge_pages::wanted(heap)) << heap;
-        const tests::ChangedOption grown(&os::Options::huge_pages, 1);
-        EXPECT_EQ(back::huge_pages::wanted(heap), heap > bound) << heap;
-        const tests::ChangedOption always(&os::Options::huge_pages, 2);
-        EXPECT_TRUE(back::huge_pages::wanted(heap)) << heap;
-    }
 }
 
 TEST(Superslab, ItsMemoryIsAskedForInHugePagesOnlyIfThatIsWanted) {

@@ -24,8 +24,8 @@
  * mirrors src/back/superslab.cpp purge 95662f72fa2c6ba0
  * mirrors src/back/superslab.cpp occupy 90f48f94febaa072
  * mirrors src/back/superslab.cpp vacate 19a5edba3cf8709f
- * mirrors src/back/shared_pool.cpp unmap_if_empty ce6a6fc7ffc07c0f
- * mirrors src/back/shared_pool.cpp add_superslab 82092b5643a78daa
+ * mirrors src/back/shared_pool.cpp unmap_if_empty 2c2a1eb655a29d06
+ * mirrors src/back/shared_pool.cpp add_superslab 84f261fd939c29e7
  * mirrors src/back/shared_pool.cpp vacant_superslab e51a9a8c49c64489
  *
  * run purge -DTHREADS=2 -DPURGE

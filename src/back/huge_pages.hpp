@@ -12,11 +12,11 @@
  *     mapped     small pages   │  huge pages, in steps of 2 MiB
  *
  * The kernel has the last word (`/sys/kernel/mm/transparent_hugepage/enabled`): where it says
- * "always" the small heap may get huge pages too, and where it says "never" nobody gets any. A
- * request costs one system call for each superslab or mapping, whatever becomes of it.
+ * "always" the small heap may get huge pages too, and where it says "never" nobody gets any. Then
+ * `HAKMEM_HUGE_PAGES=never` is the better choice, since memory is given back as if pages were huge.
  *
  * A huge page is given back as a whole. A part can be given back, too, but then the page falls
- * into small ones; who does so decides whether it is worth that (back/superslab).
+ * into small ones; whoever does so decides whether it is worth that (back/superslab).
  *
  * @owns      nothing
  * @calls     base/units os/environment
@@ -40,7 +40,7 @@ constexpr std::size_t grown_bytes = 16 * base::mebibyte;  ///< A heap of this si
 
 // [wanted]
 /**
- * @param heap_bytes What the heap has mapped, with what is to be mapped now.
+ * @param heap_bytes What there is with what is mapped now: of superslabs, for a mapping of all.
  * @return Whether that should come in huge pages.
  */
 inline bool wanted(std::size_t heap_bytes) {

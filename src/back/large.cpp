@@ -28,7 +28,7 @@ struct Mapping {
     Mapping* next;           // in the list of its state
     Mapping* previous;       // in the list of its state
     std::uint64_t freed_at;  // when it entered the cache
-    bool zero;               // whether it reads as zero
+    bool zero;               // while it is cached: whether it reads as zero
 
     char* end() const { return slab.start + slab.block_bytes; }
 };
@@ -223,55 +223,20 @@ bool map(Mapping* record, std::size_t bytes, std::size_t alignment, os::PageSize
 bool map_chunk(Mapping* record, std::size_t bytes, std::size_t alignment) {
     const os::Options& options = os::options();
     const std::size_t heap = heap_bytes();
-    if (options.large_split && huge_pages::wanted(heap + bytes) && !shared_pool::is_tight()) {
-        // What the block leaves of it goes to the cache, so that is bounded as the cache is.
-        const std::size_t chunk = std::max<std::size_t>(
-            bytes, std::min<std::uint64_t>({heap / chunk_divisor, chunk_bytes_max,
-                                            std::uint64_t{options.large_cache}}));
-        if (map(record, base::round_up(chunk, huge_pages::page_bytes),
-                std::max(alignment, huge_pages::page_bytes), os::PageSize::huge)) {
-            return true;
-        }
+    // What the block leaves of a chunk goes to the cache.
+    const std::uint64_t share = std::min<std::uint64_t>(
+        {heap / chunk_divisor, chunk_bytes_max, std::uint64_t{options.large_cache}});
+    const std::size_t chunk =
+        base::round_up(std::max<std::size_t>(bytes, share), huge_pages::page_bytes);
+    const std::size_t mapped = mapped_bytes.load(std::memory_order_relaxed);
+    if (options.large_split && huge_pages::wanted(heap + bytes) &&
+        !shared_pool::is_tight(mapped + chunk) &&
+        map(record, chunk, std::max(alignment, huge_pages::page_bytes), os::PageSize::huge)) {
+        return true;
     }
     return map(record, bytes, alignment, os::PageSize::small);
 }
 // [/chunk]
-
-void* allocate_mapping(std::size_t bytes, std::size_t alignment, bool& zero) {
-    bytes = base::round_up(bytes, base::unit_bytes);
-    Mapping* record = nullptr;
-    {
-        os::LockGuard guard(lock);
-        if (Mapping* const mapping = smallest_cached(bytes, alignment); mapping != nullptr) {
-            take_cached(mapping, bytes);
-            Slab& slab = mapping->slab;
-            used.add(mapping);
-            page_map::assign(slab.start, slab.block_bytes, large_entry, &slab);
-            zero = mapping->zero;
-            return slab.start;
-        }
-        record = new_record();
-    }
-    if (record == nullptr) return nullptr;
-    if (!map_chunk(record, bytes, alignment)) {
-        put_record(record);
-        return nullptr;
-    }
-    Slab& slab = record->slab;
-    os::LockGuard guard(lock);
-    used.add(record);
-    if (slab.block_bytes > bytes) {
-        if (Mapping* const rest = cut(record, base::Units::covering(bytes)); rest != nullptr) {
-            page_map::assign(rest->slab.start, rest->slab.block_bytes, free_entry, nullptr);
-            add_cached(rest);
-        } else {
-            slab.kept_length = true;
-        }
-    }
-    page_map::assign(slab.start, slab.block_bytes, large_entry, &slab);
-    zero = true;
-    return slab.start;
-}
 
 // The mapping is in no list, and only its entries still speak of it.
 bool unmap(Mapping* mapping) {
@@ -327,6 +292,50 @@ std::size_t shrink_cache(std::uint64_t age_ms, std::size_t bytes_max) {
     return returned;
 }
 
+// After something was added: what is above the bound goes, or all of it where nothing may rest.
+void bound_cache() {
+    shrink_cache(os::options().decay == 0 ? 0 : UINT64_MAX, os::options().large_cache);
+}
+
+void* allocate_mapping(std::size_t bytes, std::size_t alignment, bool& zero) {
+    bytes = base::round_up(bytes, base::unit_bytes);
+    Mapping* record = nullptr;
+    {
+        os::LockGuard guard(lock);
+        if (Mapping* const mapping = smallest_cached(bytes, alignment); mapping != nullptr) {
+            take_cached(mapping, bytes);
+            Slab& slab = mapping->slab;
+            used.add(mapping);
+            page_map::assign(slab.start, slab.block_bytes, large_entry, &slab);
+            zero = mapping->zero;
+            return slab.start;
+        }
+        record = new_record();
+    }
+    if (record == nullptr) return nullptr;
+    if (!map_chunk(record, bytes, alignment)) {
+        put_record(record);
+        return nullptr;
+    }
+    Slab& slab = record->slab;
+    {
+        os::LockGuard guard(lock);
+        used.add(record);
+        if (slab.block_bytes > bytes) {
+            if (Mapping* const rest = cut(record, base::Units::covering(bytes)); rest != nullptr) {
+                page_map::assign(rest->slab.start, rest->slab.block_bytes, free_entry, nullptr);
+                add_cached(rest);
+            } else {
+                slab.kept_length = true;
+            }
+        }
+        page_map::assign(slab.start, slab.block_bytes, large_entry, &slab);
+    }
+    bound_cache();
+    zero = true;
+    return slab.start;
+}
+
 void* resize_run(Slab& slab, std::size_t bytes) {
     if (bytes > run_bytes_max) return nullptr;
     Run run = superslab::run_of(slab);
@@ -350,7 +359,7 @@ void set_length(Slab& slab, std::size_t bytes) {
     mapped_bytes.fetch_add(bytes - slab.block_bytes, std::memory_order_relaxed);
     slab.block_bytes = bytes;
     page_map::assign(slab.start, bytes, large_entry, &slab);
-    if (huge_pages::wanted(heap_bytes())) {
+    if (os::options().large_split && huge_pages::wanted(heap_bytes())) {
         os::prefer_pages(slab.start, bytes, os::PageSize::huge);
     }
 }
@@ -361,7 +370,10 @@ void* move_mapping(Slab& slab, std::size_t bytes) {
     // Huge pages move as such from one boundary to another.
     const bool aligned = reinterpret_cast<std::uintptr_t>(slab.start) % huge_pages::page_bytes == 0;
     const std::size_t alignment = aligned ? huge_pages::page_bytes : base::unit_bytes;
-    char* const target = static_cast<char*>(os::reserve(bytes, alignment));
+    char* target = static_cast<char*>(os::reserve(bytes, alignment));
+    if (target == nullptr && aligned) {
+        target = static_cast<char*>(os::reserve(bytes, base::unit_bytes));
+    }
     if (target == nullptr) return nullptr;
     if (!page_map::ensure(target, bytes)) {
         os::unmap(target, bytes);
@@ -400,7 +412,8 @@ void* resize_mapping(Slab& slab, std::size_t bytes) {
         if (absorb(mapping_of(slab), bytes)) return slab.start;
         // Fresh pages cost more than copying to such as there are, unless they are few.
         const bool copies = bytes - old_bytes >= old_bytes / least_growth_divisor;
-        if (copies && smallest_cached(bytes, base::unit_bytes) != nullptr) return nullptr;
+        const Mapping* const other = copies ? smallest_cached(bytes, base::unit_bytes) : nullptr;
+        if (other != nullptr && !other->zero) return nullptr;
     }
     if (!os::resize_in_place(slab.start, old_bytes, bytes)) {
         // The kernel moves no mapping that it keeps in several areas.
@@ -441,8 +454,7 @@ void release(Slab& slab) {
         mapping->zero = false;
         add_cached(mapping);
     }
-    const std::uint64_t decay = os::options().decay;
-    shrink_cache(decay == 0 ? 0 : UINT64_MAX, os::options().large_cache);
+    bound_cache();
 }
 // [/release]
 

@@ -131,7 +131,8 @@ Run take_existing(const Request& request) {
     const std::uint32_t hint = std::min(run_hint.load(std::memory_order_relaxed), end);
     unsigned low_attempts = low_attempts_max;
     Run run = search(0, hint, request, low_attempts);
-    if (run.superslab == nullptr) run = search(hint, end, request, attempts);
+    if (run.superslab != nullptr) return run;  // the hint stays where longer runs were found
+    run = search(hint, end, request, attempts);
     if (run.superslab == nullptr) run = search(0, hint, request, attempts);
     if (run.superslab != nullptr) run_hint.store(run.superslab->index, std::memory_order_relaxed);
     return run;
@@ -140,9 +141,6 @@ Run take_existing(const Request& request) {
 // Address space for one superslab more. Reservations double, and shrink where the kernel refuses.
 bool ensure_reservation() HAK_REQUIRES(lock) {
     if (reservation_next != reservation_end) return true;
-    if (memory_limit.load(std::memory_order_relaxed) == 0) {
-        memory_limit.store(os::memory_limit(), std::memory_order_relaxed);
-    }
     for (std::size_t bytes = reservation_bytes; bytes >= base::superslab_bytes; bytes /= 2) {
         void* const start = os::reserve(bytes, base::superslab_bytes);
         if (start == nullptr) {
@@ -316,12 +314,17 @@ bool is_huge(Slab& slab) {
 }
 
 std::size_t mapped_bytes() {
-    const std::size_t superslabs = count_of_superslabs.load(std::memory_order_relaxed) -
-                                   vacant.load(std::memory_order_relaxed);
-    return superslabs * base::superslab_bytes;
+    const std::size_t without = vacant.load(std::memory_order_relaxed);
+    const std::size_t all = count_of_superslabs.load(std::memory_order_relaxed);
+    return (all - std::min(all, without)) * base::superslab_bytes;
 }
 
-bool is_tight() { return mapped_bytes() > memory_limit.load(std::memory_order_relaxed) / 2; }
+bool is_tight(std::size_t others) {
+    if (HAK_UNLIKELY(memory_limit.load(std::memory_order_relaxed) == 0)) {
+        memory_limit.store(os::memory_limit(), std::memory_order_relaxed);
+    }
+    return mapped_bytes() + others > memory_limit.load(std::memory_order_relaxed) / 2;
+}
 
 bool is_sparse() {
     const std::uint32_t count = superslab_count();

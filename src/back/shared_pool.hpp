@@ -127,10 +127,11 @@ bool is_huge(Slab& slab);
 std::size_t mapped_bytes();
 
 /**
+ * @param others Bytes that count with the superslabs.
  * @return Whether superslabs make up more than half of what the process may map. Whoever needs one
  *         more should rather collect what is free in the ones that there are.
  */
-bool is_tight();
+bool is_tight(std::size_t others = 0);
 
 /** @return Whether half of all units are free, or more. Looks at every superslab. */
 bool is_sparse();

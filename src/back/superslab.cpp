@@ -57,7 +57,7 @@ void set_huge(Superslab& superslab, unsigned first, os::PageSize size) {
     const Run page{&superslab, first, base::Units{huge_page_units}, false};
     const bool is_huge = (superslab.huge.load(std::memory_order_relaxed) & page.bits()) != 0;
     if (is_huge == (size == os::PageSize::huge)) return;
-    os::prefer_pages(page.start(), page.count.bytes(), size);
+    if (!os::prefer_pages(page.start(), page.count.bytes(), size)) return;
     superslab.huge.fetch_xor(page.bits(), std::memory_order_relaxed);
 }
 
@@ -160,9 +160,9 @@ Superslab* create(std::uint32_t index) {
 }
 
 void occupy(Superslab& superslab, char* start, os::PageSize size) {
-    superslab.prefers_huge = size == os::PageSize::huge;
+    superslab.prefers_huge =
+        size == os::PageSize::huge && os::prefer_pages(start, base::superslab_bytes, size);
     superslab.huge.store(superslab.prefers_huge ? ~std::uint64_t{0} : 0, std::memory_order_relaxed);
-    if (superslab.prefers_huge) os::prefer_pages(start, base::superslab_bytes, size);
     page_map::assign(start, base::superslab_bytes, page_map::Entry::of(0, base::ClassId::free),
                      nullptr);
     superslab.start.store(start, std::memory_order_relaxed);

@@ -19,8 +19,9 @@
  * whole page, once none of its units is taken or was freed lately. If some are, a page of which
  * half is free is *broken up*: the free units are given back, and the rest stays in small pages,
  * which the kernel is told not to join again. With less, it stays: a few units are not worth the
- * faults that all others would cost from then on. `malloc_trim` breaks up every page. A broken page
- * is huge again once all of it is free.
+ * faults that all others would cost from then on. `malloc_trim` breaks up every page of which there
+ * is something to give. A broken page is huge again once all of it is free. Where the kernel takes
+ * the wish and has no huge pages, all this holds all the same, for nothing.
  *
  * Where address space is short a wholly free superslab gives its memory up. Its record stays, with
  * all units taken, until it gets memory again.

@@ -223,9 +223,17 @@ void ThreadHeap::list(back::Slab& slab) {
 void ThreadHeap::unlist(back::Slab& slab) {
     ClassState& s = state(slab.class_id);
     slab.listed = false;
-    if (&slab == swept_next_) swept_next_ = slab.next;
+    if (&slab == swept_next_) swept_next_ = &slab == swept_last_ ? nullptr : slab.next;
+    if (&slab == swept_last_) swept_last_ = slab.previous;
     (slab.previous != nullptr ? slab.previous->next : s.head) = slab.next;
     (slab.next != nullptr ? slab.next->previous : s.tail) = slab.previous;
+}
+
+// Gives an empty slab back to the pool.
+void ThreadHeap::drop(back::Slab& slab) {
+    unlist(slab);
+    back::shared_pool::release_slab(slab);
+    if (acquired_ > 0) acquired_--;
 }
 
 // [settle]
@@ -235,8 +243,7 @@ inline void ThreadHeap::settle(back::Slab& slab) {
     // The last empty slab of a class is kept: the next refill may want it (stage 1).
     const ClassState& s = state(slab.class_id);
     if (slab.empty() && s.head != s.tail) {
-        unlist(slab);
-        back::shared_pool::release_slab(slab);
+        drop(slab);
     }
 }
 // [/settle]
@@ -281,8 +288,7 @@ void ThreadHeap::release_empty_slabs(base::ClassId id) {
     for (back::Slab* slab = state(id).head; slab != nullptr;) {
         back::Slab* const next = slab->next;
         if (slab->empty()) {
-            unlist(*slab);
-            back::shared_pool::release_slab(*slab);
+            drop(*slab);
         }
         slab = next;
     }
@@ -535,10 +541,12 @@ void ThreadHeap::sweep(std::uint64_t now, std::uint64_t interval) {
     }
     for (unsigned i = 0; i < slice_slabs; i++) {
         if (back::Slab* const slab = swept_next_) {
-            swept_next_ = slab->next;
+            swept_next_ = slab == swept_last_ ? nullptr : slab->next;
             if (!back::shared_pool::is_huge(*slab)) back::slab::purge_quiet_pages(*slab);
         } else if (swept_class_ < last_class) {
+            // What is listed from now on waits for the next sweep.
             swept_next_ = states_[++swept_class_].head;
+            swept_last_ = states_[swept_class_].tail;
         } else {
             return;
         }

@@ -28,7 +28,7 @@
  *
  * **Free pages age inside slabs as well.** Blocks are taken from a slab at its lowest addresses.
  * The pages above those that an interval took from are given back, a few slabs on each slow path,
- * unless they are part of a huge page (back/superslab sees to those).
+ * unless they are part of a huge page.
  *
  * **Where address space is tight,** superslabs that nobody needs are unmapped, and what a magazine
  * keeps may be all that holds one. So a heap empties its magazines there now and then, while half
@@ -263,6 +263,7 @@ private:
         HAK_REQUIRES(lock);
     void flush(base::ClassId id, unsigned count) HAK_REQUIRES(lock);
     void settle(back::Slab& slab) HAK_REQUIRES(lock);
+    void drop(back::Slab& slab) HAK_REQUIRES(lock);
     void put_run(base::ClassId id, char* first, unsigned count) HAK_REQUIRES(lock);
     void put_block(base::ClassId id, void* block) HAK_REQUIRES(lock);
     void grow(base::ClassId id) HAK_REQUIRES(lock);
@@ -285,8 +286,9 @@ private:
     std::uint64_t last_tick_ = 0;
     std::uint64_t sweep_started_ = 0;
     back::Slab* swept_next_ = nullptr;                   // the sweep's next slab of a class
+    back::Slab* swept_last_ = nullptr;                   // and its last one of that class
     std::uint32_t swept_class_ = base::class_count - 1;  // that class; the last one between sweeps
-    std::uint32_t acquired_ = 0;                         // slabs taken since the last tick
+    std::uint32_t acquired_ = 0;                         // by how many slabs it grew since a tick
     std::uint32_t tight_ticks_ = 0;                      // ticks while address space was tight
     std::size_t grown_bytes_ = 0;  // what the magazines may hold beyond their first capacities
     ClassState states_[base::class_count] = {};

@@ -70,8 +70,8 @@ struct HeapOperations {
     void (*empty_out)(
         HeapNode& heap);  ///< Gives back what a dead thread had cached. Takes the lock itself.
     std::size_t (*purge)(HeapNode& heap,
-                         bool all);  ///< Gives pages back that hold nothing, if `all` out of huge
-                                     ///< pages too; says how much.
+                         bool all);  ///< Gives pages back that hold nothing, if `all`
+                                     ///< from huge ones too; says how much.
     const char* (*validate)(const HeapNode& heap);  ///< Names an invariant that does not hold.
 };
 

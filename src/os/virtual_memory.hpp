@@ -134,7 +134,7 @@ bool move(void* start, std::size_t old_bytes, void* target, std::size_t bytes);
  */
 bool purge(void* start, std::size_t bytes);
 
-/** In which pages memory shall come. */
+/** The size of the pages that memory shall come in. */
 enum class PageSize : bool {
     small,  ///< 4 KiB.
     huge,   ///< 2 MiB, where the kernel has them and such a piece was not touched yet.

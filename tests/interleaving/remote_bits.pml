@@ -21,8 +21,8 @@
  * mirrors src/middle/remote_bits.cpp free_blocks 6fa8c2cc0469ad14
  * mirrors src/middle/remote_bits.cpp notify 117a66a32aba4566
  * mirrors src/middle/remote_bits.cpp collect 9f0c87a59900ca5d
- * mirrors src/front/thread_heap.cpp settle 73858cc1cf6a5b76
- * mirrors src/front/thread_heap.cpp release_empty_slabs 686c260d37f4bcb6
+ * mirrors src/front/thread_heap.cpp settle e1bd02c3c1eb6a13
+ * mirrors src/front/thread_heap.cpp release_empty_slabs b3b5613d1360535d
  * mirrors src/back/shared_pool.cpp acquire_slab 013b274a3ecace6a
  * mirrors src/back/shared_pool.cpp release_slab ec27ba3c6f5ca68b
  * mirrors src/back/superslab.cpp purge_records_page 185184090cd3869b

@@ -20,7 +20,7 @@
  * mirrors src/back/superslab.cpp purge 95662f72fa2c6ba0
  * mirrors src/back/superslab.cpp purge_records 6f575c2a67ef3a04
  * mirrors src/back/superslab.cpp vacate 19a5edba3cf8709f
- * mirrors src/back/superslab.cpp occupy 90f48f94febaa072
+ * mirrors src/back/superslab.cpp occupy 58875f8611f9d0d7
  * mirrors src/back/shared_pool.cpp unmap_if_empty 2c2a1eb655a29d06
  * mirrors src/back/shared_pool.cpp add_superslab 84f261fd939c29e7
  *

@@ -387,8 +387,8 @@ struct Live {
 void run_out_of_memory(unsigned first_refused) {
     constexpr std::size_t wanted[] = {
         16, 700, 5000, 32 * kibibyte, 300 * kibibyte, 2 * mebibyte, 3 * mebibyte};
-    // What is mapped at a time grows with the heap, up to this. Else there would be gibibytes to fill
-    // before the last of the calls that are refused in turn.
+    // What is mapped at a time grows with the heap, up to this. Else there would be gibibytes to
+    // fill before the last of the calls that are refused in turn.
     const ChangedOption chunk(&os::Options::large_cache, 8 * mebibyte);
     std::vector<Live> live;
     live.reserve(100000);

@@ -46,7 +46,9 @@ constexpr std::size_t grown_bytes = 16 * base::mebibyte;  ///< A heap of this si
 inline bool wanted(std::size_t heap_bytes) {
     enum : unsigned { never, grown, always };
     const auto when = os::options().huge_pages;
-    return when == always || (when == grown && heap_bytes > grown_bytes);
+    // Who starts the purge thread wants an idle process small: no free unit shall wait for others.
+    const bool lean = os::options().purge_thread != 0;
+    return when == always || (when == grown && heap_bytes > grown_bytes && !lean);
 }
 // [/wanted]
 

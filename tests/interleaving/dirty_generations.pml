@@ -159,9 +159,7 @@ inline give_back(bits) {
 inline purge_unit(unit) {
     if
     :: atomic {
-#ifdef PURGED_UNTAKEN
-           assert((mastered & unit) == 0);  /* P3 */
-#endif
+           assert((mastered & unit & ~mine) == 0);  /* P3 */
            contents = contents & ~unit
        };
        clear_dirty(unit);

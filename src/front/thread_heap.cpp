@@ -365,6 +365,10 @@ void ThreadHeap::flush(base::ClassId id, unsigned count) {
     const std::size_t bytes = base::row(id).block_bytes;
     Slot* const first = state(id).base + 1;
     const Slot* const end = first + count;
+    const Slot* const last = magazine(id).top.load(std::memory_order_relaxed);
+    // Meanwhile the magazine is empty: should one of the blocks turn out to be misused, the handler
+    // of SIGABRT may allocate and free, and is not to come upon them again.
+    magazine(id).top.store(first - 1, std::memory_order_relaxed);
     Slot* from = first;
     while (from != end) {
         char* lowest = static_cast<char*>(from->load(std::memory_order_relaxed));
@@ -387,7 +391,6 @@ void ThreadHeap::flush(base::ClassId id, unsigned count) {
             put_run(id, lowest, run);
         }
     }
-    const Slot* const last = magazine(id).top.load(std::memory_order_relaxed);
     Slot* to = first;
     for (; from <= last; from++, to++) {
         to->store(from->load(std::memory_order_relaxed), std::memory_order_relaxed);

@@ -82,7 +82,7 @@ void* purge_forever(void*) {
     for (;;) {
         const std::uint64_t interval = os::options().decay / 2;
         os::sleep_milliseconds(interval > 0 ? interval : 1);
-        middle::orphan_heaps::purge(true);
+        middle::orphan_heaps::purge();
         back::purge::sweep();
     }
     return nullptr;

@@ -297,11 +297,11 @@ void renew_room() {
     }
 }
 
-std::size_t purge_within(Slab& slab, bool all) {
+std::size_t purge_within(Slab& slab) {
     if (is_huge(slab)) {
         const bool may_have_page =
             slab.stale && slab.free_count * slab.block_bytes >= base::page_bytes;
-        if (!all || !may_have_page) return 0;
+        if (!may_have_page) return 0;
         os::LockGuard guard(lock);
         superslab::break_up(superslab::run_of(slab));
     }

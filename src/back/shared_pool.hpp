@@ -110,12 +110,12 @@ Superslab& superslab_at(std::uint32_t i);
 std::size_t purge(std::uint32_t i, bool all);
 
 /**
- * Gives the pages back on which all blocks of a slab are free; see slab::purge_free_pages.
+ * Gives the pages back on which all blocks of a slab are free, and breaks up huge pages for that;
+ * see slab::purge_free_pages.
  * @param slab A slab whose owner's lock is held.
- * @param all Whether huge pages are broken up for that.
  * @return Bytes given back to the system.
  */
-std::size_t purge_within(Slab& slab, bool all);
+std::size_t purge_within(Slab& slab);
 
 /**
  * @param slab A slab in use.

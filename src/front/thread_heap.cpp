@@ -115,8 +115,8 @@ const middle::HeapOperations ThreadHeap::heap_operations = {
     for_each_cached,
     [](middle::HeapNode& node) { static_cast<ThreadHeap&>(node).scavenge(); },
     [](middle::HeapNode& node) { static_cast<ThreadHeap&>(node).empty_out(); },
-    [](middle::HeapNode& node, bool all) HAK_NO_THREAD_ANALYSIS {  // the caller holds the lock
-        return static_cast<ThreadHeap&>(node).purge(all);
+    [](middle::HeapNode& node) HAK_NO_THREAD_ANALYSIS {  // the caller holds the lock
+        return static_cast<ThreadHeap&>(node).purge();
     },
     validate,
 };
@@ -316,11 +316,11 @@ back::Slab* ThreadHeap::slab_with_room(base::ClassId id, Growth growth) {
 }
 // [/slab_with_room]
 
-std::size_t ThreadHeap::purge(bool all) {
+std::size_t ThreadHeap::purge() {
     std::size_t purged = 0;
     for (const ClassState& s : states_) {
         for (back::Slab* slab = s.head; slab != nullptr; slab = slab->next) {
-            purged += back::shared_pool::purge_within(*slab, all);
+            purged += back::shared_pool::purge_within(*slab);
         }
     }
     // Zeros are a valid state of a parked heap's slots: every slot 0 is null, and no magazine holds

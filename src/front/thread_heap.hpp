@@ -256,7 +256,7 @@ private:
     unsigned capacity(base::ClassId id);
     unsigned capacity_max(base::ClassId id);
     std::size_t grown_bytes(base::ClassId id);
-    std::size_t purge(bool all) HAK_REQUIRES(lock);
+    std::size_t purge() HAK_REQUIRES(lock);
 
     bool refill(base::ClassId id, back::shared_pool::Growth growth) HAK_REQUIRES(lock);
     back::Slab* slab_with_room(base::ClassId id, back::shared_pool::Growth growth)

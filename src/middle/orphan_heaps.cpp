@@ -110,7 +110,7 @@ void scavenge(Scavenge which) {
 }
 // [/scavenge]
 
-std::size_t purge(bool all) {
+std::size_t purge() {
     {
         os::LockGuard guard(lock);
         park_heaps_of_the_dead(count());
@@ -119,7 +119,7 @@ std::size_t purge(bool all) {
     for (HeapNode* heap = newest(); heap != nullptr; heap = heap->older) {
         os::LockGuard guard(heap->lock);
         heap->operations.scavenge(*heap);
-        purged += heap->operations.purge(*heap, all);
+        purged += heap->operations.purge(*heap);
     }
     return purged;
 }

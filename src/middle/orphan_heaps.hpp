@@ -69,9 +69,7 @@ struct HeapOperations {
     void (*scavenge)(HeapNode& heap);        ///< Collects remote frees and releases empty slabs.
     void (*empty_out)(
         HeapNode& heap);  ///< Gives back what a dead thread had cached. Takes the lock itself.
-    std::size_t (*purge)(HeapNode& heap,
-                         bool all);  ///< Gives pages back that hold nothing, if `all`
-                                     ///< from huge ones too; says how much.
+    std::size_t (*purge)(HeapNode& heap);  ///< Gives pages back that hold nothing; says how much.
     const char* (*validate)(const HeapNode& heap);  ///< Names an invariant that does not hold.
 };
 
@@ -133,10 +131,9 @@ enum class Scavenge {
 
 /**
  * Collects, releases and purges in every heap, one after the other, whatever its thread does.
- * @param all Whether huge pages are broken up for that.
  * @return Bytes given back to the system.
  */
-std::size_t purge(bool all);
+std::size_t purge();
 
 /**
  * Scavenges heaps that have notices waiting and are not locked.

@@ -329,7 +329,7 @@ void* Phase16::insist(std::size_t bytes, Attempt attempt, void* context) {
 
 std::size_t Phase16::trim() {
     if (front::ThreadHeap* const heap = front::own_heap()) heap->empty_out();
-    const std::size_t purged = middle::orphan_heaps::purge(true);
+    const std::size_t purged = middle::orphan_heaps::purge();
     return purged + back::purge::all();
 }
 

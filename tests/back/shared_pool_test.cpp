@@ -437,7 +437,7 @@ TEST_F(SharedPoolHugePagesDeathTest, OrNoneOfItOrAllOfIt) {
                 testing::ExitedWithCode(0), "");
 }
 
-TEST_F(SharedPoolHugePagesDeathTest, WithinASlabInHugePagesNothingIsPurgedUnlessTheyMayBeBrokenUp) {
+TEST_F(SharedPoolHugePagesDeathTest, PurgingWithinASlabInHugePagesBreaksThemUp) {
     EXPECT_EXIT(in_child([] {
                     const PageAdvice advice;
                     const tests::ChangedOption always(&os::Options::huge_pages, 2);
@@ -445,17 +445,18 @@ TEST_F(SharedPoolHugePagesDeathTest, WithinASlabInHugePagesNothingIsPurgedUnless
                     owner.tag = 3000003;
                     Slab& slab = *pool::acquire_slab(ClassId::last, owner, Growth::allowed);
                     slab.start[0] = 1;
-                    slab.stale = true;  // as after a free
-                    CHILD_REQUIRE(pool::purge_within(slab, false) == 0);
+                    slab.stale = false;  // nothing was freed since the last purge
+                    CHILD_REQUIRE(pool::purge_within(slab) == 0);
                     CHILD_REQUIRE(PageAdvice::small == 0 && slab.start[0] == 1);
-                    CHILD_REQUIRE(pool::purge_within(slab, true) > 0);
+                    slab.stale = true;  // as after a free
+                    CHILD_REQUIRE(pool::purge_within(slab) > 0);
                     CHILD_REQUIRE(PageAdvice::small == 1);
                     CHILD_REQUIRE(PageAdvice::last_bytes == 2 * mebibyte);
                     CHILD_REQUIRE(slab.start[0] == 0);
                     // It lies in small pages now, which are purged as any others.
                     slab.start[0] = 1;
                     slab.stale = true;
-                    CHILD_REQUIRE(pool::purge_within(slab, false) > 0);
+                    CHILD_REQUIRE(pool::purge_within(slab) > 0);
                     CHILD_REQUIRE(PageAdvice::small == 1 && slab.start[0] == 0);
                 }),
                 testing::ExitedWithCode(0), "");

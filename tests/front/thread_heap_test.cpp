@@ -770,12 +770,12 @@ TEST(ThreadHeap, AnOwnersDeathWithoutDetachingIsNoticed) {
         block = heap->allocate(tiny);
         std::memset(block, 0x33, 16);
         EXPECT_EQ(state_of(*heap), HeapState::active);
-        orphans::purge(true);
+        orphans::purge();
         EXPECT_EQ(state_of(*heap), HeapState::active) << "its thread is alive";
     }).join();
     ASSERT_EQ(state_of(*heap), HeapState::active);
     EXPECT_FALSE(cached_blocks(*heap).empty());
-    orphans::purge(true);
+    orphans::purge();
     EXPECT_EQ(state_of(*heap), HeapState::parked);
     EXPECT_TRUE(cached_blocks(*heap).empty());
     EXPECT_EQ(static_cast<char*>(block)[15], 0x33);
@@ -808,7 +808,7 @@ TEST(ThreadHeap, AParkedHeapWhoseSlotsWerePurgedServesAgain) {
         first = lease.heap();
         swing(*first, tiny, 6);
     }).join();
-    EXPECT_GT(orphans::purge(true), 0u);
+    EXPECT_GT(orphans::purge(), 0u);
     std::thread([&] {
         const HeapLease lease;
         ThreadHeap& heap = *lease.heap();
@@ -835,7 +835,7 @@ TEST(ThreadHeap, OthersMayScavengeAndPurgeWhileItsThreadWorks) {
         done = true;
     });
     while (!done) {
-        orphans::purge(true);
+        orphans::purge();
         orphans::scavenge(orphans::Scavenge::all);
         for (middle::HeapNode* heap = orphans::newest(); heap; heap = heap->older) {
             os::LockGuard guard(heap->lock);

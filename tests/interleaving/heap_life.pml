@@ -24,10 +24,10 @@
  * mirrors src/middle/orphan_heaps.cpp publish 63ce60488585bf3d
  * mirrors src/middle/orphan_heaps.cpp park be20030730ec17ec
  * mirrors src/middle/orphan_heaps.cpp scavenge 83b14053ee6327c4
- * mirrors src/middle/orphan_heaps.cpp purge 256be18c542842a1
+ * mirrors src/middle/orphan_heaps.cpp purge 6ed43d9068b97e08
  * mirrors src/front/thread_heap.cpp make 2b4b6443fae6998d
  * mirrors src/front/thread_heap.cpp apply_options 00743b864552801d
- * mirrors src/front/thread_heap.cpp purge 0df1db5ce7f1be60
+ * mirrors src/front/thread_heap.cpp purge b0b84e15d844ab47
  * mirrors src/front/thread_heap.cpp release_remote 4a10a38652185d2f
  * mirrors src/front/thread_heap.cpp empty_out ffc59fbfc2290370
  * mirrors src/front/thread_heap.cpp adopt_or_make 9a742cf138f5768f

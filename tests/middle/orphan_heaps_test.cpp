@@ -30,7 +30,6 @@ struct FakeHeap : HeapNode {
     std::atomic<unsigned> scavenged{0};
     std::atomic<unsigned> emptied{0};
     std::atomic<unsigned> purged{0};
-    std::atomic<unsigned> purged_of_all{0};
     static const HeapOperations fake_operations;
 };
 
@@ -46,10 +45,9 @@ const HeapOperations FakeHeap::fake_operations = {
         os::LockGuard guard(node.lock);  // it takes the lock itself
         fake(node).emptied++;
     },
-    [](HeapNode& node, bool all) -> std::size_t {
+    [](HeapNode& node) -> std::size_t {
         CHILD_REQUIRE(os::locks_held() > 0);
         fake(node).purged++;
-        if (all) fake(node).purged_of_all++;
         return 1000;
     },
     nullptr,
@@ -182,7 +180,7 @@ TEST(OrphanHeapsDeathTest, TheHeapOfAThreadThatDiedIsParkedByWhoeverNoticesIt) {
         CHILD_REQUIRE(alive.emptied == 0);
         // The next thread holds it, and dies too: now the purge notices.
         std::thread([] { dead.life.hold(); }).join();
-        orphan_heaps::purge(false);
+        orphan_heaps::purge();
         CHILD_REQUIRE(dead.emptied == 2);
         CHILD_REQUIRE(dead.state == HeapState::parked);
         CHILD_REQUIRE(orphan_heaps::parked_count() == 1);
@@ -236,14 +234,9 @@ TEST(OrphanHeapsDeathTest, PurgingGoesToEveryHeapAndAddsUp) {
         for (FakeHeap& heap : heaps) CHILD_REQUIRE(orphan_heaps::publish(heap));
         orphan_heaps::park(heaps[1]);
         orphan_heaps::park(heaps[3]);
-        CHILD_REQUIRE(orphan_heaps::purge(false) == 5000);
+        CHILD_REQUIRE(orphan_heaps::purge() == 5000);
         for (const FakeHeap& heap : heaps) {
-            CHILD_REQUIRE(heap.scavenged == 1 && heap.purged == 1 && heap.purged_of_all == 0);
-        }
-        // Each heap hears whether huge pages are to be broken up.
-        CHILD_REQUIRE(orphan_heaps::purge(true) == 5000);
-        for (const FakeHeap& heap : heaps) {
-            CHILD_REQUIRE(heap.scavenged == 2 && heap.purged == 2 && heap.purged_of_all == 1);
+            CHILD_REQUIRE(heap.scavenged == 1 && heap.purged == 1);
         }
     });
 }

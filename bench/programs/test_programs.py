@@ -19,6 +19,7 @@ SMALL = {
     "random_mixed": ["10000"],
     "larson": ["10000"],
     "mid_threads": ["1000"],
+    "nodes": ["10000", "128"],
     "producer_consumer": ["10000", "--pairs", "2"],
     "thread_churn": ["20"],
     "realloc_growth": ["10", "--largest", "100000"],

@@ -115,6 +115,7 @@ class Variant:
     library: str = ""
     peer: str = ""
     path: str = ""
+    linked: str = ""
     phase: str = ""
     environment: tuple[tuple[str, str], ...] = ()
 

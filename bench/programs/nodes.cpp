@@ -2,8 +2,8 @@
 //
 // What C++ containers do: nodes of one type come and go by new and delete, so that the size of each
 // is a constant of the program. A work set of nodes; each iteration deletes the one of the next
-// place and makes another. The same program exists linked with HAKMEM's archive (bench_nodes_static)
-// and with the archive and -flto (bench_nodes_lto).
+// place and makes another. The same program exists linked with HAKMEM's archive, without and with
+// -flto (bench_nodes_static, bench_nodes_lto).
 #include "program.hpp"
 
 #include <vector>

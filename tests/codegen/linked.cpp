@@ -10,11 +10,13 @@ constexpr std::size_t constant_bytes = 48;
 
 }  // namespace
 
+// [linked]
 // Functions, for the sake of their names: each is one call that was taken in, and a ret.
 extern "C" {
 [[gnu::noinline]] void* malloc_constant() { return malloc(constant_bytes); }
 [[gnu::noinline]] void* new_constant() { return ::operator new(constant_bytes); }
 }
+// [/linked]
 
 int main(int argc, char** argv) {
     constexpr counted::Kind kinds[] = {

@@ -352,6 +352,14 @@ class Bench:
                         more={"HAKMEM_REPORT": "json", "HAKMEM_EXTERNAL_GUARD_STATS": "1"})
         return parse_report(run.errors.decode(errors="replace"))
 
+    def trace(self, case: results.Case, variant: str) -> dict:
+        """What a program that asks its allocator step by step was told."""
+        run = self._run([self._program(case.program, variant), *case.words(self.mode)], variant)
+        try:
+            return {"trace": json.loads(run.output)["trace"]}
+        except (ValueError, KeyError, TypeError) as error:
+            raise Failure(f"printed no trace: {error}") from error
+
     def box(self, name: str, seconds: float, repetitions: int) -> dict:
         """All benches of a box, repeated in random order by Google Benchmark itself."""
         path = self._program(name.replace("/", "_"))
@@ -592,7 +600,9 @@ def collect(plan: results.Plan, journal: Journal, sources: results.Sources) -> d
             cell["failed"] = entry["failed"]
             continue
         for name, value in entry["sample"].items():
-            cell.setdefault(name, []).append(round(value, 9))
+            if not isinstance(value, dict):
+                value = round(value, 9)
+            cell.setdefault(name, []).append(value)
     return suites
 
 

@@ -31,6 +31,7 @@ SMALL = {
     "handover": ["10000", "3", "1"],
     "fork_exec": ["3", "--live-bytes", "100000"],
     "burst": ["4", "--seconds", "0.01", "--trim"],
+    "operations": ["3"],
     "latency": ["5000", "--threads", "2", "--blocks", "500", "--repetitions", "2"],
 }
 

@@ -40,6 +40,7 @@ FUNCTIONS = {
     "refill": "ThreadHeap::refill(",
     "flush": "ThreadHeap::flush(",
     "pool": "shared_pool::acquire_slab(",
+    "release": "ThreadHeap::release(",
     "drop": "shared_pool::release_slab(",
     "remote": "ThreadHeap::release_remote(",
     "merge": "ThreadHeap::collect()::{lambda",
@@ -60,6 +61,7 @@ KINDS = {
     "free_remote": "free remote",
     "free_pool": "free flush drop",
     "free_flush": "free flush",
+    "free_grow": "free release",
     "free_large": "free unmap",
     "free_hit": "free",
 }

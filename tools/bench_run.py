@@ -45,6 +45,7 @@ import shared_lines  # noqa: E402
 
 RUN_SECONDS = 60.0  # after which a program is said to hang
 BOX_SECONDS = 300.0
+TRACE_SECONDS = 300.0
 CALLS = ("mincore", "mmap", "munmap", "madvise", "futex")
 COUNTERS = ("instructions:u", "L1-dcache-load-misses:u", "branches:u")
 
@@ -225,8 +226,8 @@ class Bench:
         return path
 
     def _run(self, command: list, variant: str, wrapped: bool = False,
-             more: dict[str, str] | None = None,
-             launcher: measure.Launcher | None = None) -> measure.Run:
+             more: dict[str, str] | None = None, launcher: measure.Launcher | None = None,
+             seconds: float = RUN_SECONDS) -> measure.Run:
         """Runs a command on a variant; a tool around it must pass the preload on by itself."""
         library = self.allocators.library(variant)
         extra = dict(self.allocators.plan.variants[variant].environment) | (more or {})
@@ -235,7 +236,7 @@ class Bench:
         elif wrapped:
             command = [word if word != "PRELOAD" else "HAKMEM_BENCH_PRELOAD=" for word in command]
         launcher = launcher or self.launchers[0]
-        run = launcher.run(command, directory=self.folder, seconds=RUN_SECONDS,
+        run = launcher.run(command, directory=self.folder, seconds=seconds,
                            environment=self.environment | extra,
                            preload=None if wrapped else library)
         if fault := run.fault():
@@ -380,7 +381,7 @@ class Bench:
         run = self._run(["valgrind", "--tool=lackey", "--trace-mem=yes", "--basic-counts=no",
                          f"--log-file={written}", "--trace-children=yes", "/usr/bin/env",
                          "PRELOAD", self._program(case.program), *case.words(self.mode)],
-                        variant, wrapped=True,
+                        variant, wrapped=True, seconds=TRACE_SECONDS,
                         more={"HAKMEM_DECAY": "3600s", "HAKMEM_MAGAZINE_BLOCKS": "127"})
         with written.open(encoding="ascii", errors="replace") as trace:
             return shared_lines.summarise(trace, library, json.loads(run.output)["marks"])

@@ -103,6 +103,8 @@ class Allocators:
                 path = self.library(name)
             except Missing:
                 continue
+            if path is None and variant.linked:
+                continue
             if path is None:
                 found[name] = os.confstr("CS_GNU_LIBC_VERSION") or "unknown"
             elif variant.peer:
@@ -219,10 +221,11 @@ class Bench:
         self._expected: dict[str, programs.Session] = {}
         self._traced: dict[pathlib.Path | None, dict[str, dict]] = {}
 
-    def _program(self, name: str) -> pathlib.Path:
-        path = self.build / "bin" / f"bench_{name}"
+    def _program(self, name: str, variant: str) -> pathlib.Path:
+        linked = self.allocators.plan.variants[variant].linked
+        path = self.build / "bin" / "_".join(filter(None, ("bench", name, linked)))
         if not path.exists():
-            raise Missing(f"bench_{name} is not built")
+            raise Missing(f"{path.name} is not built")
         return path
 
     def _run(self, command: list, variant: str, wrapped: bool = False,
@@ -246,7 +249,7 @@ class Bench:
 
     def program(self, case: results.Case, variant: str) -> dict:
         """What one run of a program used."""
-        words = [self._program(case.program), *case.words(self.mode)]
+        words = [self._program(case.program, variant), *case.words(self.mode)]
         self._run(words, variant)
         output = self._run(words, variant).output
         try:
@@ -311,7 +314,7 @@ class Bench:
         cache = [f"--D1={case.cache}"] if case.cache else []
         self._run(["valgrind", "--tool=callgrind", "--cache-sim=yes", "--branch-sim=yes", *cache,
                    f"--callgrind-out-file={written}", "--trace-children=yes", "/usr/bin/env",
-                   "PRELOAD", self._program(case.program), *case.words(self.mode, factor)],
+                   "PRELOAD", self._program(case.program, variant), *case.words(self.mode, factor)],
                   variant, wrapped=True, launcher=launcher)
         text = written.read_text(encoding="utf-8", errors="replace") if written.exists() else ""
         events = re.search(r"^events: (.*)$", text, re.MULTILINE)
@@ -331,7 +334,7 @@ class Bench:
     def _perf(self, case: results.Case, variant: str, factor: int) -> list[int]:
         written = self.folder / "perf"
         self._run(["perf", "stat", "-x", ",", "-o", str(written), "-e", ",".join(COUNTERS),
-                   "/usr/bin/env", "PRELOAD", self._program(case.program),
+                   "/usr/bin/env", "PRELOAD", self._program(case.program, variant),
                    *case.words(self.mode, factor)], variant, wrapped=True)
         return parse_perf(written.read_text(encoding="utf-8"))
 
@@ -342,19 +345,19 @@ class Bench:
         written = self.folder / "strace"
         written.unlink(missing_ok=True)
         self._run(["strace", "-f", "-qq", "-o", str(written), "-e", f"trace={','.join(CALLS)}",
-                   "-E", "PRELOAD", self._program(case.program), *case.words(self.mode)],
+                   "-E", "PRELOAD", self._program(case.program, variant), *case.words(self.mode)],
                   variant, wrapped=True)
         return count_calls(written.read_text(encoding="utf-8", errors="replace"))
 
     def report(self, case: results.Case, variant: str) -> dict:
         """What a library of ours says of itself at exit; the last line of each kind counts."""
-        run = self._run([self._program(case.program), *case.words(self.mode)], variant,
+        run = self._run([self._program(case.program, variant), *case.words(self.mode)], variant,
                         more={"HAKMEM_REPORT": "json", "HAKMEM_EXTERNAL_GUARD_STATS": "1"})
         return parse_report(run.errors.decode(errors="replace"))
 
     def locks(self, case: results.Case, variant: str) -> dict:
         """How often threads took and waited for which lock, in a million operations."""
-        run = self._run([self._program(case.program), *case.words(self.mode)], variant,
+        run = self._run([self._program(case.program, variant), *case.words(self.mode)], variant,
                         more={"HAKMEM_REPORT": "json"})
         operations = json.loads(run.output)["ops"]
         return {name: 1e6 * count / operations
@@ -380,11 +383,19 @@ class Bench:
         written = self.folder / "trace"
         run = self._run(["valgrind", "--tool=lackey", "--trace-mem=yes", "--basic-counts=no",
                          f"--log-file={written}", "--trace-children=yes", "/usr/bin/env",
-                         "PRELOAD", self._program(case.program), *case.words(self.mode)],
+                         "PRELOAD", self._program(case.program, variant), *case.words(self.mode)],
                         variant, wrapped=True, seconds=TRACE_SECONDS,
                         more={"HAKMEM_DECAY": "3600s", "HAKMEM_MAGAZINE_BLOCKS": "127"})
         with written.open(encoding="ascii", errors="replace") as trace:
             return shared_lines.summarise(trace, library, json.loads(run.output)["marks"])
+
+    def trace(self, case: results.Case, variant: str) -> dict:
+        """What a program that asks its allocator step by step was told."""
+        run = self._run([self._program(case.program, variant), *case.words(self.mode)], variant)
+        try:
+            return {"trace": json.loads(run.output)["trace"]}
+        except (ValueError, KeyError, TypeError) as error:
+            raise Failure(f"printed no trace: {error}") from error
 
     def box(self, name: str, seconds: float, repetitions: int) -> dict:
         """All benches of a box, repeated in random order by Google Benchmark itself."""
@@ -638,7 +649,9 @@ def collect(plan: results.Plan, journal: Journal, sources: results.Sources) -> d
             cell["failed"] = entry["failed"]
             continue
         for name, value in entry["sample"].items():
-            cell.setdefault(name, []).append(round(value, 9))
+            if not isinstance(value, dict):
+                value = round(value, 9)
+            cell.setdefault(name, []).append(value)
     return suites
 
 

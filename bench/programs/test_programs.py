@@ -20,6 +20,7 @@ SMALL = {
     "random_mixed": ["10000"],
     "larson": ["10000"],
     "mid_threads": ["1000"],
+    "nodes": ["10000", "128"],
     "producer_consumer": ["10000", "--pairs", "2"],
     "thread_churn": ["20"],
     "realloc_growth": ["10", "--largest", "100000"],
@@ -33,6 +34,7 @@ SMALL = {
     "fork_exec": ["3", "--live-bytes", "100000"],
     "burst": ["4", "--seconds", "0.01", "--trim"],
     "operations": ["3"],
+    "changing_load": ["1", "--step", "1"],
     "latency": ["5000", "--threads", "2", "--blocks", "500", "--repetitions", "2"],
 }
 
@@ -100,6 +102,8 @@ def test_a_program_prints_one_line_of_figures(program, library):
     ("handover", ["100", "0", "1"], "PRODUCERS"),
     ("handover", ["100", "1", "1", "--smallest", "9", "--largest", "8"], "is larger than"),
     ("burst", ["0"], "MIB"),
+    ("changing_load", ["0"], "BURSTS"),
+    ("changing_load", ["1", "--step", "-1"], "--step"),
     ("burst", ["1", "--seconds", "-1"], ""),
     ("latency", ["100", "--repetitions", "0"], "--repetitions"),
 ])
@@ -157,6 +161,63 @@ def test_a_burst_is_resident_and_the_blocks_are_the_same_every_time():
     # libc's malloc gives nearly all of it back when it is told to.
     trimmed = outcome("burst", "32", "--seconds", "0", "--trim")
     assert trimmed["trimmed_kib"] < trimmed["start_kib"] + 8 * 1024
+
+
+def stages_of(more=None):
+    """The columns of each stage of the load, of HAKMEM's magazines, from its start to its end.
+
+    A class is idle if it was left alone between two looks, which are half of the decay time apart:
+    20 ms here, where a stage takes 100 ms.
+    """
+    done = run("changing_load", "5", "--step", "2", library=LIBRARY,
+               more={"HAKMEM_DECAY": "40"} | (more or {}))
+    assert done.returncode == 0, done.stderr
+    trace = json.loads(done.stdout)["trace"]
+    steps = (len(trace["calls"]) - 1) // len(trace["stages"])
+    assert len(trace["milliseconds"]) == len(trace["calls"]) == 5 * steps + 1
+    return [{(figure, size): column[stage * steps:][:steps + 1]
+             for figure in ("capacity", "cached_blocks", "refills", "flushes")
+             for size, column in trace[figure].items()} for stage in range(5)]
+
+
+needs_hakmem = pytest.mark.skipif(not LIBRARY, reason="the library is not built")
+
+
+@needs_hakmem
+def test_magazines_follow_a_load_that_changes():
+    pairs, bursts, other, idle, again = stages_of()
+    # What always hits teaches nothing.
+    assert set(pairs["capacity", "64"][1:]) == {31}
+    # A burst is learned before the second one comes: that meets neither empty nor full.
+    assert bursts["capacity", "64"][0] == 31 and bursts["capacity", "64"][-1] >= 4000
+    for figure in ("refills", "flushes"):
+        assert len(set(bursts[figure, "64"][-20:])) == 1
+        assert bursts[figure, "64"][-1] > bursts[figure, "64"][0]
+    # A class that rests makes room for the one that needs it, and the budget has it for one alone.
+    assert other["capacity", "64"][-1] == 31 and other["capacity", "256"][-1] >= 4000
+    # Nothing is decided where nothing is called, and nobody is asked to give back.
+    assert all(len(set(column)) == 1 for column in idle.values())
+    assert idle["cached_blocks", "256"][-1] >= 4000
+    # Then the roles change again.
+    assert again["capacity", "256"][0] >= 4000 and again["capacity", "256"][-1] == 31
+    assert again["capacity", "64"][-1] >= 4000
+
+
+@needs_hakmem
+@pytest.mark.parametrize("fixed", ["grown", "shrunk"])
+def test_magazines_that_may_not_learn_do_not(fixed):
+    if fixed == "grown":
+        stages = stages_of({"HAKMEM_MAGAZINE_HEAP_BYTES": "0"})
+        assert {blocks for stage in stages for size in ("64", "256")
+                for blocks in stage["capacity", size]} <= {0, 31}
+        assert stages[1]["refills", "64"][-1] - stages[1]["refills", "64"][0] > 1000
+    else:
+        again = stages_of({"HAKMEM_DECAY": "3600s"})[-1]
+        assert again["capacity", "64"][-1] >= 4000 and again["capacity", "256"][-1] >= 1000
+
+
+def test_a_load_that_changes_has_no_trace_of_another_allocator():
+    assert "trace" not in outcome("changing_load", "1", "--step", "0")
 
 
 def test_percentiles_rise_and_no_repetition_is_below_the_least():

@@ -11,6 +11,8 @@
        :variants: counted             which one
        :metrics: locked shared        the columns, or the word in which their names end
        :cases: hit refill             which cases (default: all)
+    .. bench-trace:: suite            what magazines did while a program ran, and what each of its
+                                      stages took; the first variant in colours, others beside it
     .. bench-run::                    which run is shown, and where it was taken
     .. bench-suites::                 what is run, with its arguments
     .. bench-reported::               each reported figure beside the reproduced one
@@ -173,8 +175,12 @@ class BenchDirective(SphinxDirective):
                 else f"{max(samples)}"
             words += f": the median of {count} runs, with the least and the most"
         words += {"more": "; more is better", "less": "; less is better"}.get(metric.better, "")
+        return self.note_of(words)
+
+    def note_of(self, words: str) -> nodes.Node:
+        """The line below that begins with these words, and goes on with the run."""
         text = f"{words}. {run_words(self.recorded, self.suite)}"
-        if any(value.stale for value in values):
+        if any(self.value(case, variant).stale for case in self.cases for variant in self.variants):
             text += " Figures that are marked as stale describe code that has changed since."
         return nodes.paragraph(text, text, classes=["bench-note"])
 
@@ -303,6 +309,55 @@ class BenchPlot(BenchDirective):
             return plots.Bar(title, word=f"{self.title(self.base)}: {base.state}", **common)
         samples = tuple(sample / base.median for sample in value.samples)
         return plots.Bar(title, samples, value.median / base.median, **common)
+
+
+class BenchTrace(BenchDirective):
+    """A plot of what magazines did, stage by stage, and a table of what each stage took."""
+
+    def show(self) -> list[nodes.Node]:
+        if self.recorded.plan.suite(self.suite).kind != "trace":
+            raise results.ResultsError(f"suite {self.suite} has no traces")
+        self.values = {name: self.value(self.cases[0], name) for name in self.variants}
+        self.traces = {name: trace for name in self.variants
+                       if (trace := self.recorded.trace(self.suite, self.cases[0], name))}
+        shown = self.traces.get(self.variants[0])
+        if shown is None:
+            return [nodes.paragraph("", "", value_node(self.values[self.variants[0]])),
+                    self.note_of("A trace")]
+        head = [[nodes.Text(word)] for word in ("", *map(self.title, self.variants))]
+        body = [self.row(stage, shown.stage_steps * place, shown.stage_steps * (place + 1))
+                for place, stage in enumerate(shown.stages)]
+        body.append(self.row("all stages", 0, shown.steps))
+        note = self.note_of("Refills and flushes of each stage; below them what the magazines "
+                            "held, the mean over the stage; less is better")
+        return [self.plot(shown), table([head], body, ("numbers", "bench", "bench-table")), note]
+
+    def plot(self, shown: results.Trace) -> nodes.Node:
+        """The traces, with the first one's in words as well."""
+        beside = {self.title(name) + " (stale)" * self.values[name].stale: trace
+                  for name, trace in self.traces.items() if trace is not shown}
+        said = [f"{stage}: " + ", ".join(
+            f"{size} B from {column[begin]:,} to {column[begin + shown.stage_steps]:,} blocks"
+            for size, column in shown.capacity.items())
+            for begin, stage in zip(range(0, shown.steps, shown.stage_steps), shown.stages)]
+        alt = f"Capacity of {self.title(self.variants[0])}'s magazines. {'; '.join(said)}."
+        name = f"trace-{self.env.new_serialno('hakmem-plot')}-{self.suite.replace('_', '-')}"
+        text = plots.trace_svg(shown, beside, name, alt, self.values[self.variants[0]].stale)
+        return nodes.raw("", f'<figure class="picture plot">{text}</figure>', format="html")
+
+    def row(self, title: str, begin: int, end: int) -> list:
+        """What some steps took of each variant."""
+        return [[nodes.Text(title)], *([nodes.paragraph("", "", self.cell(name, begin, end))]
+                                       for name in self.variants)]
+
+    def cell(self, variant: str, begin: int, end: int) -> nodes.Node:
+        """A count, and below it what was held; or why there is none."""
+        value, trace = self.values[variant], self.traces.get(variant)
+        if trace is None:
+            return value_node(value)
+        return figure(f"{trace.slow_paths_between(begin, end):,}", value.state, value.stale,
+                      value.commit, value.reason,
+                      f"{trace.held_between(begin, end) / 1024:,.0f} KiB")
 
 
 def newest_of(contexts: list[dict]) -> dict:
@@ -472,6 +527,7 @@ def setup(app):
     for name, directive in (
         ("bench", BoxBench), ("bench-table", BenchTable), ("bench-plot", BenchPlot),
         ("bench-metrics", BenchMetrics),
+        ("bench-trace", BenchTrace),
         ("bench-run", BenchRun), ("bench-suites", BenchSuites), ("bench-reported", BenchReported),
     ):
         app.add_directive(name, directive)

@@ -59,6 +59,7 @@ METRICS_OF = {
     "report": ("superslabs", "guard_calls"),
     "locks": tuple(f"{lock}_{count}" for count in LOCK_COUNTS for lock in LOCKS),
     "lines": ("locked", "shared", "moved", "instructions", "calls"),
+    "trace": ("slow_paths", "held"),
     "box": ("time",),
 }
 # Kinds that rounds repeat; the others count, once is enough.
@@ -123,6 +124,7 @@ class Variant:
     library: str = ""
     peer: str = ""
     path: str = ""
+    linked: str = ""
     phase: str = ""
     environment: tuple[tuple[str, str], ...] = ()
 
@@ -411,7 +413,53 @@ def samples_of(cell: dict, metric: str) -> list[float]:
         return cell["minor_faults"]
     if metric == "l1_misses":
         return [1000 * value for value in cell[metric]]
+    if metric == "slow_paths":
+        return [1e6 * trace.slow_paths_between(0, trace.steps) / trace.calls[-1]
+                for trace in map(trace_of, cell["trace"])]
+    if metric == "held":
+        return [trace.held_between(0, trace.steps) / 1024
+                for trace in map(trace_of, cell["trace"])]
     return cell[metric]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trace:
+    """What a program of several stages saw its magazines do, by the bytes of their blocks."""
+
+    stages: tuple[str, ...]  # each has as many steps
+    seconds: tuple[float, ...]  # when each step was over; the first is the start
+    calls: tuple[int, ...]  # so far, as all that follows
+    capacity: dict[str, tuple[int, ...]]  # blocks; 0 before the class is used
+    held: dict[str, tuple[int, ...]]  # bytes
+    slow_paths: dict[str, tuple[int, ...]]  # refills and flushes
+
+    @property
+    def steps(self) -> int:
+        """The steps of all stages."""
+        return len(self.calls) - 1
+
+    @property
+    def stage_steps(self) -> int:
+        """The steps of one stage."""
+        return self.steps // len(self.stages)
+
+    def slow_paths_between(self, begin: int, end: int) -> int:
+        """Refills and flushes after one step and up to another."""
+        return sum(column[end] - column[begin] for column in self.slow_paths.values())
+
+    def held_between(self, begin: int, end: int) -> float:
+        """Bytes in the magazines after each of these steps, their mean."""
+        return sum(statistics.mean(column[begin + 1:end + 1]) for column in self.held.values())
+
+
+def trace_of(columns: dict) -> Trace:
+    """A trace, derived from what the program printed."""
+    held = {size: tuple(int(size) * blocks for blocks in column)
+            for size, column in columns["cached_blocks"].items()}
+    slow = {size: tuple(map(sum, zip(column, columns["flushes"][size])))
+            for size, column in columns["refills"].items()}
+    return Trace(tuple(columns["stages"]), tuple(ms / 1000 for ms in columns["milliseconds"]),
+                 tuple(columns["calls"]), columns["capacity"], held, slow)
 
 
 @dataclasses.dataclass
@@ -432,6 +480,12 @@ class Run:
         if suite.startswith("boxes/"):
             return {name: name for name in self.files.get(suite, {}).get("cells", {})}
         return {case.name: case.title for case in self.plan.suite(suite).cases.values()}
+
+    def trace(self, suite: str, case: str, variant: str) -> Trace | None:
+        """The trace of a cell that is measured; of several the first."""
+        if self.value(suite, case, variant).state != MEASURED:
+            return None
+        return trace_of(self.files[suite]["cells"][case][variant]["trace"][0])
 
     def value(self, suite: str, case: str, variant: str, metric: str = "") -> Value:
         """The figure at an address."""

@@ -42,16 +42,25 @@ void PendingFrees::add(back::Slab& slab, back::BlockIndex index) {
     }
     if (HAK_UNLIKELY((bits & index.bit()) != 0)) report_double_free(slab, word, index.bit());
     entry.bits.store(bits | index.bit(), std::memory_order_relaxed);
-    pending_bytes_ += slab.block_bytes;
-    if (HAK_UNLIKELY(pending_bytes_ > pending_bytes_max)) flush();
+    count(slab);
 }
 
 // Its place in the table goes to another group.
 HAK_SLOW void PendingFrees::begin(Entry& entry, back::Slab& slab, back::BlockIndex index) {
     send(entry);
     entry.set(&slab, index.word(), index.bit());
+    count(slab);
+}
+
+inline void PendingFrees::count(const back::Slab& slab) {
     pending_bytes_ += slab.block_bytes;
-    if (pending_bytes_ > pending_bytes_max) flush();
+    if (HAK_UNLIKELY(pending_bytes_ > pending_bytes_max)) make_room();
+}
+
+// Goes round the table, so that each group has the same time to gather blocks, and stops as soon as
+// it may: no free pays for the whole table.
+HAK_SLOW void PendingFrees::make_room() {
+    while (pending_bytes_ > pending_bytes_max) send(entries_[next_++ % entries_max]);
 }
 // [/collect_bits]
 
@@ -61,12 +70,12 @@ void PendingFrees::send(Entry& entry) {
     const std::uint64_t bits = entry.bits.load(std::memory_order_relaxed);
     const std::uint32_t word = entry.word.load(std::memory_order_relaxed);
     entry.set(nullptr, 0, 0);
+    pending_bytes_ -= base::bit_count(bits) * slab->block_bytes;
     remote_bits::free_blocks(*slab, word, bits);
 }
 
 HAK_SLOW void PendingFrees::flush() {
     for (Entry& entry : entries_) send(entry);
-    pending_bytes_ = 0;
 }
 
 void PendingFrees::discard() {

@@ -109,13 +109,16 @@ private:
         void set(back::Slab* new_slab, std::uint32_t new_word, std::uint64_t new_bits);
     };
     void begin(Entry& entry, back::Slab& slab, back::BlockIndex index);
-    static void send(Entry& entry);
+    void count(const back::Slab& slab);
+    void make_room();
+    void send(Entry& entry);
     // Blocks wait here at most until their bytes reach this bound: a slab that lacks them cannot be
     // released.
     static constexpr std::size_t pending_bytes_max = 64 * base::kibibyte;
 
     Entry entries_[entries_max];
     std::size_t pending_bytes_ = 0;
+    unsigned next_ = 0;  // the group that is sent next to make room
 };
 
 namespace remote_bits {

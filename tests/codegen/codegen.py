@@ -30,6 +30,12 @@ KINDS = {
     "cpp": {"_Znwm": "operator_new", "_ZdlPv": "operator_delete"},
     "cpp_sized": {"_Znwm": "operator_new", "_ZdlPvm": "operator_delete_sized"},
 }
+# The same of linked.cpp, whose functions hold a call that was inlined, and a ret.
+LINKED_KINDS = {
+    "known": {"four_instructions": "known"},
+    "malloc_constant": {"malloc_constant": "malloc"},
+    "new_constant": {"new_constant": "operator_new"},
+}
 # Bodies that end by ret or by a jump, and do nothing else than hit.
 LEAVES = ("malloc", "free", "_Znwm", "_Znam", "_ZdlPv", "_ZdaPv", "_ZdlPvm", "_ZdaPvm")
 FRAME = re.compile(r"(call|push|pop|enter|leave)")
@@ -93,14 +99,26 @@ def parse_profile(text: str) -> Profile:
 
 
 def count_hits(
-    program: pathlib.Path, library: pathlib.Path, folder: pathlib.Path
+    program: pathlib.Path,
+    library: pathlib.Path | None,
+    folder: pathlib.Path,
+    kinds: Mapping[str, Mapping[str, str]],
 ) -> list[dict[str, str | int]]:
-    """Runs the pairs under callgrind and returns a row for each function and size."""
+    """Runs the pairs under callgrind and returns a row for each function and size.
+
+    Without a library to preload, what is counted lies in the program itself.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     # Not every valgrind can read every compiler's debug information, and none is needed.
-    plain = folder / "libhakmem.so"
-    call("objcopy", "--strip-debug", str(library), str(plain))
+    plain = folder / "program"
+    call("objcopy", "--strip-debug", str(program), str(plain))
+    environment: dict[str, str] = {}
+    home_of_hits = plain
+    if library is not None:
+        home_of_hits = folder / "libhakmem.so"
+        call("objcopy", "--strip-debug", str(library), str(home_of_hits))
+        environment["LD_PRELOAD"] = str(home_of_hits)
     call(
         "valgrind",
         "--tool=callgrind",
@@ -108,9 +126,9 @@ def count_hits(
         "--compress-pos=no",
         "--demangle=no",
         f"--callgrind-out-file={folder / 'profile'}",
-        str(program),
+        str(plain),
         str(PAIRS),
-        environment={"LD_PRELOAD": str(plain)},
+        environment=environment,
     )
     rows: list[dict[str, str | int]] = []
     for path in sorted(folder.glob("profile.*"), key=lambda p: int(p.suffix[1:])):
@@ -118,8 +136,8 @@ def count_hits(
         if not profile.label:
             continue  # the rest of the run, which nobody asked for
         kind, size = profile.label.split()
-        for symbol, name in KINDS[kind].items():
-            home = program if kind == "known" else plain
+        for symbol, name in kinds[kind].items():
+            home = plain if kind == "known" else home_of_hits
             if pathlib.Path(profile.objects.get(symbol, "?")).resolve() != home.resolve():
                 found = profile.objects.get(symbol)
                 raise Broken(f"{symbol} was counted in {found}, not in {home}")
@@ -136,7 +154,7 @@ def count_hits(
                     "instructions": profile.instructions[symbol] // PAIRS,
                 }
             )
-    if {row["kind"] for row in rows} != set(KINDS):
+    if {row["kind"] for row in rows} != set(kinds):
         raise Broken("the program did not dump all kinds of pairs")
     if {row["instructions"] for row in rows if row["kind"] == "known"} != {KNOWN_INSTRUCTIONS}:
         raise Broken("the counting counts wrongly: the known function has another cost")
@@ -248,38 +266,49 @@ def judge_tls(found: int, bars: dict[str, int], locks: dict[str, int]) -> list[s
 def main() -> int:
     """Counts, judges, and leaves the figures where the documentation finds them."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--library", type=pathlib.Path, required=True)
+    parser.add_argument(
+        "--library", type=pathlib.Path, help="preloaded; without it, the program is linked.cpp"
+    )
     parser.add_argument("--program", type=pathlib.Path, required=True, help="hits.cpp, built")
     parser.add_argument("--compiler", required=True, help="ID and version, such as GNU-12.2.0")
     parser.add_argument("--build", type=pathlib.Path, required=True)
     arguments = parser.parse_args()
     here = pathlib.Path(__file__).resolve().parent
     limits = tomllib.loads((here / "locks.toml").read_text(encoding="utf-8"))
-    locks = limits.get(arguments.compiler.split(".")[0], {})
+    linked = arguments.library is None
+    name = "codegen_linked" if linked else "codegen"
+    compiler = arguments.compiler.split(".")[0]
+    locks = limits.get(f"{compiler}-linked" if linked else compiler, {})
     try:
-        hits = count_hits(arguments.program, arguments.library, arguments.build / "callgrind")
-        tls = tls_bytes(arguments.library)
-        problems = judge_hits(hits, limits["bars"], locks) + judge_tls(tls, limits["bars"], locks)
-        for function in LEAVES:
-            problems += judge_body(arguments.library, function)
-        valgrind = call("valgrind", "--version").strip()
+        hits = count_hits(
+            arguments.program,
+            arguments.library,
+            arguments.build / "callgrind" / name,
+            LINKED_KINDS if linked else KINDS,
+        )
+        problems = judge_hits(hits, limits["bars"], locks)
+        results = {
+            "compiler": arguments.compiler,
+            "counted_by": call("valgrind", "--version").strip(),
+            "pairs": PAIRS,
+            "hits": hits,
+            "bars": limits["bars"],
+        }
+        if not linked:
+            results["tls_bytes"] = tls_bytes(arguments.library)
+            problems += judge_tls(results["tls_bytes"], limits["bars"], locks)
+            for function in LEAVES:
+                problems += judge_body(arguments.library, function)
     except Broken as error:
         print(error, file=sys.stderr)
         return 1
-    results = {
-        "compiler": arguments.compiler,
-        "counted_by": valgrind,
-        "pairs": PAIRS,
-        "hits": hits,
-        "tls_bytes": tls,
-        "bars": limits["bars"],
-    }
-    output = arguments.build / "results" / "codegen.json"
+    output = arguments.build / "results" / f"{name}.json"
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     for row in hits:
         print(f"{row['function']:24}{row['request_bytes']:6} bytes{row['instructions']:5}")
-    print(f"static TLS: {tls} bytes")
+    if not linked:
+        print(f"static TLS: {results['tls_bytes']} bytes")
     if not locks:
         print(f"nothing is locked for {arguments.compiler}: only the bars hold")
     for problem in problems:

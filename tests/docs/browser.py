@@ -36,6 +36,7 @@ PROMISED = {
     "bench-run": "table.bench-run",
     "bench-suites": "table.bench-suites",
     "bench-table": "table.bench-table",
+    "bench-trace": "figure.plot svg",
     "box-contract": "table.contract",
     "box-index": "table.box-index",
     "box-matrix": ".box-matrix table",

@@ -40,6 +40,8 @@ faults = { title = "Page faults", unit = "faults", better = "less" }
 peak = { title = "Peak resident", unit = "MiB", better = "less" }
 cpu = { title = "Processor time of one operation", unit = "ns", better = "less" }
 time = { title = "Time of one operation", unit = "ns", better = "less" }
+slow_paths = { title = "Refills and flushes", unit = "times", better = "less" }
+held = { title = "Held", unit = "KiB", better = "less" }
 
 [variants.libc]
 title = "libc"
@@ -60,7 +62,21 @@ program = "fixed"
 variants = ["libc", "ours", "never"]
 cases = [{ name = "16", title = "16 B", arguments = ["10"] },
          { name = "32", title = "32 B", arguments = ["20"] }]
+
+[suites.stages]
+title = "Stages"
+kind = "trace"
+program = "fixed"
+variants = ["ours", "libc", "never"]
+cases = [{ name = "two", title = "Two stages", arguments = ["2"] }]
 '''
+# Two stages of two steps: the first fills a magazine of the one class, the second of the other.
+TRACE = {"capacity": {"64": [31, 31, 63, 63, 31], "256": [0, 0, 0, 31, 4095]},
+         "cached_blocks": {"64": [0, 256, 512, 512, 0], "256": [0, 0, 0, 64, 64]},
+         "refills": {"64": [0, 1, 3, 3, 3], "256": [0, 0, 0, 5, 9]},
+         "flushes": {"64": [2, 2, 2, 2, 3], "256": [0, 0, 0, 0, 0]},
+         "stages": ["bursts of 64 B", "rest"], "milliseconds": [0, 20, 40, 60, 80],
+         "calls": [0, 1000, 2000, 3000, 4000]}
 PROGRAM = '#include "program.hpp"\nint main() { return run(); }\n'
 CONTEXT = {"mode": "quick", "commit": "abc123def456", "dirty": False, "compiler": "cc 1",
            "flags": "Release", "kernel": "6", "processor": "Anvil", "processors": 2,
@@ -224,6 +240,7 @@ def test_a_change_of_the_program_makes_all_of_its_figures_stale(benched):
     (".. bench-table:: fixed\n   :cases: 17\n", "no case 17"),
     (".. bench-plot:: fixed\n   :variants: other\n", "does not run other"),
     (".. bench-table:: fixed\n   :reported: 9.9\n", "no section 9.9"),
+    (".. bench-trace:: fixed\n", "suite fixed has no traces"),
 ])
 def test_an_unknown_address_is_a_warning(benched, page, message):
     complete(benched)
@@ -297,6 +314,54 @@ def test_a_plot_is_as_wide_as_a_phone(benched):
     assert width <= 360 and ">failed<" in re.sub(r"\s+", "", text)
 
 
+def traced(docs, **ours):
+    """A run in which one library was traced, one failed and one was not there."""
+    ours = {"sources": digest(docs, "phase_1"), "trace": [TRACE]} | ours
+    record(docs, {"two": {"ours": ours, "libc": {"sources": digest(docs), "failed": "no trace"},
+                          "never": {"missing": "libnever.so is not built"}}}, suite="stages")
+
+
+def test_a_trace_is_drawn_and_its_stages_are_counted(benched):
+    traced(benched)
+    page, warnings = benched.build(".. bench-trace:: stages\n\n:measured:`stages/two/ours`, "
+                                   ":measured:`stages/two/ours#held`\n")
+    text = text_of(page)
+    assert not warnings
+    # Refills and flushes are 3 and 0, then 9 and 1; held are 16 and 32 KiB, then 48 and 16.
+    assert "bursts of 64 B 3 24 KiB failed not measured" in text
+    assert "rest 10 32 KiB failed not measured" in text
+    assert "all stages 13 28 KiB failed not measured" in text
+    assert "3,250 times , 28 KiB" in text and "stale" not in text
+    drawn = re.search(r"<svg.*?</svg>", page, re.DOTALL)[0]
+    assert "bursts of 64 B: 64 B from 31 to 63 blocks, 256 B from 0 to 0 blocks; rest: 64 B from " \
+        "63 to 31 blocks, 256 B from 0 to 4,095 blocks." in drawn
+    words = [" ".join(word.split()) for word in re.findall(r"<text[^>]*>(.*?)</text>", drawn,
+                                                           re.DOTALL)]
+    assert {"64 B", "256 B", "Capacity, blocks", "rest", "4,096"} <= set(words)
+    assert not {"libc", "Never built"} & set(words)
+    assert set(re.findall(r"#[0-9a-f]{6}\b", drawn)) <= {"#ffffff", "#000000"}
+    assert float(re.search(r'viewBox="0 0 ([\d.]+)', drawn)[1]) <= 360
+
+
+def test_a_trace_beside_another_is_named_and_an_old_one_is_stale(benched):
+    traced(benched, sources="old")
+    path = benched.tree / "bench/results/anvil/stages.json"
+    data = json.loads(path.read_text())
+    data["cells"]["two"]["libc"] = {"sources": digest(benched), "trace": [TRACE]}
+    path.write_text(json.dumps(data))
+    page, warnings = benched.build(".. bench-trace:: stages\n")
+    drawn = re.search(r"<svg.*?</svg>", page, re.DOTALL)[0]
+    assert not warnings
+    assert ">64 B (stale)<" in drawn and ">libc<" in drawn
+    assert "3 stale 24 KiB 3 24 KiB not measured" in text_of(page)
+    assert "describe code that has changed since" in text_of(page)
+
+
+def test_no_trace_is_said_to_be_none(benched):
+    page, warnings = benched.build(".. bench-trace:: stages\n")
+    assert not warnings and "not measured" in text_of(page) and "<svg role" not in page
+
+
 # ---- the plan, the record and the pages of this repository --------------------------------------
 
 
@@ -360,17 +425,17 @@ class Small:
         self.program.chmod(0o755)
         (folder / "plan.toml").write_text(PLAN)
 
-    def command(self, *more):
+    def command(self, *more, suite="fixed"):
         return [sys.executable, str(ROOT / "tools/bench_docs.py"), "--plan",
                 str(self.folder / "plan.toml"), "--build", str(self.folder / "build"), "--results",
-                str(self.folder / "results"), "--machine", "anvil", "--only", "fixed", *more]
+                str(self.folder / "results"), "--machine", "anvil", "--only", suite, *more]
 
-    def run(self, *more):
-        return subprocess.run(self.command(*more), capture_output=True, text=True, check=False,
-                              timeout=60)
+    def run(self, *more, suite="fixed"):
+        return subprocess.run(self.command(*more, suite=suite), capture_output=True, text=True,
+                              check=False, timeout=60)
 
-    def cells(self):
-        path = self.folder / "results/anvil/fixed.json"
+    def cells(self, suite="fixed"):
+        path = self.folder / f"results/anvil/{suite}.json"
         return json.loads(path.read_text(encoding="utf-8"))
 
     def times_run(self):
@@ -429,6 +494,16 @@ def test_a_failing_program_is_recorded_and_the_run_goes_on(tmp_path, script, rea
     assert cells["32"]["libc"]["failed"].startswith(reason)
     assert len(cells["16"]["libc"]["wall"]) == 2
     assert "failed fixed/32/libc" in done.stdout and "1 failed" in done.stdout
+
+
+def test_a_trace_is_recorded_as_it_was_printed(tmp_path):
+    small = Small(tmp_path, f"#!/bin/sh\necho '{json.dumps({'trace': TRACE})}'\n")
+    done = small.run(suite="stages")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert small.cells("stages")["cells"]["two"]["libc"]["trace"] == [TRACE]
+    small.program.write_text(GOOD)
+    done = small.run(suite="stages")
+    assert small.cells("stages")["cells"]["two"]["libc"]["failed"].startswith("printed no trace")
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path):

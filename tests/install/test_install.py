@@ -174,6 +174,21 @@ def test_fully_static(
     serves(program)
 
 
+@pytest.mark.parametrize("source", ["aware.c", "unaware.c", "aware.cpp", "unaware.cpp"])
+def test_link_time_optimization(
+    prefix: pathlib.Path, tmp_path: pathlib.Path, source: str
+) -> None:
+    """The archive, whose functions the compiler may take apart; C does not come to need C++."""
+    program = tmp_path / "program"
+    run(CXX if source.endswith("cpp") else CC, "-O3", "-flto=1", CONSUMER / source, "-o", program,
+        *pkg_config(prefix, "--cflags"), prefix / "lib/libhakmem.a", "-Wl,--undefined=malloc",
+        "-Wl,--undefined=_Znwm", "-Wl,--undefined=hakmem_version")  # fmt: skip
+    serves = serves_aware if source.startswith("aware") else serves_unaware
+    serves(program)
+    if source.endswith(".c"):
+        assert "libstdc++" not in run("readelf", "-d", program).stdout
+
+
 @pytest.mark.parametrize("source", ["unaware.c", "unaware.cpp"])
 def test_preload(prefix: pathlib.Path, tmp_path: pathlib.Path, source: str) -> None:
     """LD_PRELOAD, under a program that was built without HAKMEM."""

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstring>
@@ -253,6 +254,32 @@ TEST(RemoteBits, NoMoreThanSixtyFourKibibytesWait) {
     EXPECT_EQ(slab.remote_bits(0), 0x7u);
     EXPECT_TRUE(groups(pending).empty());
     release(owner, slab);
+}
+
+TEST(RemoteBits, AndWhoeverFreesSendsNoMoreGroupsThanMustGo) {
+    Owner owner;
+    std::vector<Slab*> slabs;
+    for (int i = 0; i < 5; i++) slabs.push_back(&slab_of(owner, ClassId::last));
+    PendingFrees pending;
+    const auto sent = [&] {
+        return std::count_if(slabs.begin(), slabs.end(),
+                             [](const Slab* s) { return s->dirty.load(); });
+    };
+    int added = 0;
+    for (Slab* slab : slabs) {
+        pending.add(*slab, BlockIndex{0});
+        added++;
+        EXPECT_EQ(sent(), std::max(0, added - 2)) << "of " << added;
+    }
+    // Those that were sent make room, and leave it to those that follow.
+    pending.flush();
+    EXPECT_EQ(sent(), 5);
+    collect(owner);
+    pending.add(*slabs[0], BlockIndex{1});
+    pending.add(*slabs[1], BlockIndex{1});
+    EXPECT_EQ(sent(), 0);
+    pending.flush();
+    for (Slab* slab : slabs) release(owner, *slab);
 }
 
 TEST(RemoteBits, WhatIsDiscardedIsForgotten) {

@@ -1,0 +1,59 @@
+/**
+ * @file new_handler.hpp
+ * @box new_handler — what operator new does once memory has run out
+ *
+ * The standard asks operator new to call the program's new_handler as long as there is one, and to
+ * throw std::bad_alloc when there is none. Both belong to the C++ library, which a C program must
+ * not come to need by using HAKMEM. So they are reached through weak references: they are null
+ * where there is no C++ library, and there nobody calls operator new.
+ *
+ * It stands apart from the operators because a nothrow form must catch what a handler throws. This
+ * file alone is compiled with exceptions, and never for link-time optimization, which may part the
+ * code from what says that its references are weak.
+ *
+ * @owns      nothing
+ * @calls     abi/composition base/attributes
+ * @threads   any
+ * @invariant none
+ * @failure   std::bad_alloc, or what the handler throws; null from the nothrow form
+ * @cost      off every fast path
+ * @phase     introduced in 16, with a file of its own since 19
+ */
+#pragma once
+
+#include <cstddef>
+
+#include "abi/composition.hpp"
+#include "base/attributes.hpp"
+
+namespace hakmem::abi {
+
+/**
+ * One attempt, without the handler.
+ * @param bytes Size of the request.
+ * @param alignment A power of two.
+ * @return A block, or null.
+ */
+inline void* new_attempt(std::size_t bytes, std::size_t alignment) {
+    return alignment == base::block_alignment ? Composition::allocate(bytes)
+                                              : Composition::allocate_aligned(alignment, bytes);
+}
+
+/**
+ * Calls the new_handler and tries again until there is memory ([new.delete.single]/4). Throws what
+ * the handler throws, and std::bad_alloc when there is no handler.
+ * @param bytes Size of the request.
+ * @param alignment A power of two.
+ * @return A block.
+ */
+HAK_SLOW void* new_slow(std::size_t bytes, std::size_t alignment);
+
+/**
+ * The same for the forms that do not throw ([new.delete.single]/8).
+ * @param bytes Size of the request.
+ * @param alignment A power of two.
+ * @return A block; null where the other form throws.
+ */
+HAK_SLOW void* new_nothrow_slow(std::size_t bytes, std::size_t alignment) noexcept;
+
+}  // namespace hakmem::abi

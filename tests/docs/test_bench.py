@@ -589,14 +589,14 @@ MARKS = {"malloc": 0x1010, "scene": 0x9000, "no_scene": 0x9010, "first": 0x9020,
          "second": 0x9030, "another": 0x9040}
 
 
-def traced(*steps):
+def accessed(*steps):
     """The calls and uses of a trace: marks by name, places of the library, accesses."""
     lines = [f"I  {MARKS[step]:08x},1" if step in MARKS else step for step in steps]
     return shared_lines.calls_of(lines, TRACED, MARKS)
 
 
 def test_a_trace_says_what_each_call_locks_shares_and_moves():
-    calls, uses = traced(
+    calls, uses = accessed(
         "first", "I  00001010,1", " S 00000040,8",  # no scene has begun
         "scene", "I  00001010,4", " L 00000040,8", "I  00001014,4", " M 00000080,8",
         "I  00007000,4", " S 000000c0,8",  # another library's
@@ -611,8 +611,8 @@ def test_a_trace_says_what_each_call_locks_shares_and_moves():
 
 
 def test_threads_that_follow_each_other_share_nothing_and_take_lines_over():
-    calls, uses = traced("scene", "another", "I  00001010,1", " S 00000040,8",
-                         "another", "I  00001010,1", " L 00000040,8", " S 00000040,8")
+    calls, uses = accessed("scene", "another", "I  00001010,1", " S 00000040,8",
+                           "another", "I  00001010,1", " L 00000040,8", " S 00000040,8")
     assert [call.moved for call in calls] == [set(), {1}]
     assert uses[1, 1] == ({"another"}, {"another"})
 

@@ -41,9 +41,11 @@ import hakmem_results as results  # noqa: E402
 import measure  # noqa: E402
 import programs  # noqa: E402
 import real_programs  # noqa: E402
+import shared_lines  # noqa: E402
 
 RUN_SECONDS = 60.0  # after which a program is said to hang
 BOX_SECONDS = 300.0
+TRACE_SECONDS = 300.0
 CALLS = ("mincore", "mmap", "munmap", "madvise", "futex")
 COUNTERS = ("instructions:u", "L1-dcache-load-misses:u", "branches:u")
 
@@ -217,6 +219,7 @@ class Bench:
         self.folder, self.mode = folder, mode
         self.environment = measure.clean_environment(folder)
         self._expected: dict[str, programs.Session] = {}
+        self._traced: dict[pathlib.Path | None, dict[str, dict]] = {}
 
     def _program(self, name: str, variant: str) -> pathlib.Path:
         linked = self.allocators.plan.variants[variant].linked
@@ -226,8 +229,8 @@ class Bench:
         return path
 
     def _run(self, command: list, variant: str, wrapped: bool = False,
-             more: dict[str, str] | None = None,
-             launcher: measure.Launcher | None = None) -> measure.Run:
+             more: dict[str, str] | None = None, launcher: measure.Launcher | None = None,
+             seconds: float = RUN_SECONDS) -> measure.Run:
         """Runs a command on a variant; a tool around it must pass the preload on by itself."""
         library = self.allocators.library(variant)
         extra = dict(self.allocators.plan.variants[variant].environment) | (more or {})
@@ -236,7 +239,7 @@ class Bench:
         elif wrapped:
             command = [word if word != "PRELOAD" else "HAKMEM_BENCH_PRELOAD=" for word in command]
         launcher = launcher or self.launchers[0]
-        run = launcher.run(command, directory=self.folder, seconds=RUN_SECONDS,
+        run = launcher.run(command, directory=self.folder, seconds=seconds,
                            environment=self.environment | extra,
                            preload=None if wrapped else library)
         if fault := run.fault():
@@ -352,6 +355,40 @@ class Bench:
                         more={"HAKMEM_REPORT": "json", "HAKMEM_EXTERNAL_GUARD_STATS": "1"})
         return parse_report(run.errors.decode(errors="replace"))
 
+    def locks(self, case: results.Case, variant: str) -> dict:
+        """How often threads took and waited for which lock, in a million operations."""
+        run = self._run([self._program(case.program, variant), *case.words(self.mode)], variant,
+                        more={"HAKMEM_REPORT": "json"})
+        operations = json.loads(run.output)["ops"]
+        return {name: 1e6 * count / operations
+                for name, count in parse_locks(run.errors.decode(errors="replace")).items()}
+
+    def lines(self, case: results.Case, variant: str) -> dict:
+        """What one kind of operation shares with other threads, by a trace of all kinds."""
+        if shutil.which("valgrind") is None:
+            raise Missing("valgrind is not installed")
+        library = self.allocators.library(variant)
+        if library not in self._traced:
+            self._traced[library] = self._trace(case, variant, library)
+        if case.name not in self._traced[library]:
+            raise Failure("no call of this kind was traced")
+        return self._traced[library][case.name]
+
+    def _trace(self, case: results.Case, variant: str,
+               library: pathlib.Path | None) -> dict[str, dict]:
+        if library is None:
+            raise Missing("the C library's functions are unknown")
+        # Nothing shall be due by the clock, since tracing makes a program a hundred times slower;
+        # and in magazines that stay small a short trace has many refills and flushes.
+        written = self.folder / "trace"
+        run = self._run(["valgrind", "--tool=lackey", "--trace-mem=yes", "--basic-counts=no",
+                         f"--log-file={written}", "--trace-children=yes", "/usr/bin/env",
+                         "PRELOAD", self._program(case.program, variant), *case.words(self.mode)],
+                        variant, wrapped=True, seconds=TRACE_SECONDS,
+                        more={"HAKMEM_DECAY": "3600s", "HAKMEM_MAGAZINE_BLOCKS": "127"})
+        with written.open(encoding="ascii", errors="replace") as trace:
+            return shared_lines.summarise(trace, library, json.loads(run.output)["marks"])
+
     def trace(self, case: results.Case, variant: str) -> dict:
         """What a program that asks its allocator step by step was told."""
         run = self._run([self._program(case.program, variant), *case.words(self.mode)], variant)
@@ -399,6 +436,18 @@ def parse_report(text: str) -> dict[str, int]:
         raise Failure("wrote no report")
     return {"superslabs": json.loads(heaps[-1])["heap"]["superslabs"],
             "guard_calls": int(guards[-1])}
+
+
+def parse_locks(text: str) -> dict[str, int]:
+    """What the report says of each lock; one that it does not mention was never taken."""
+    heaps = re.findall(r'^\{"hakmem".*$', text, re.MULTILINE)
+    rows = json.loads(heaps[-1]).get("locks", []) if heaps else []
+    if not rows:
+        raise Failure("counts no locks")
+    counted = dict.fromkeys(results.METRICS_OF["locks"], 0)
+    for row in rows:
+        counted |= {f"{row['lock']}_{count}": row[count] for count in results.LOCK_COUNTS}
+    return counted
 
 
 def parse_google(data: dict) -> dict[str, dict]:

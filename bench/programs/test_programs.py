@@ -13,6 +13,7 @@ import pytest
 
 FOLDER = pathlib.Path(os.environ.get("HAKMEM_PROGRAMS", "build/release/bin"))
 LIBRARY = os.environ.get("HAKMEM_LIBRARY")
+COUNTED = LIBRARY and pathlib.Path(LIBRARY).resolve().parent / "counted/libhakmem_counted.so"
 PHASES = LIBRARY and pathlib.Path(LIBRARY).resolve().parent / "phases"
 SMALL = {
     "fixed_size": ["10000", "16", "128"],
@@ -32,6 +33,7 @@ SMALL = {
     "handover": ["10000", "3", "1"],
     "fork_exec": ["3", "--live-bytes", "100000"],
     "burst": ["4", "--seconds", "0.01", "--trim"],
+    "operations": ["3"],
     "changing_load": ["1", "--step", "1"],
     "latency": ["5000", "--threads", "2", "--blocks", "500", "--repetitions", "2"],
 }
@@ -282,6 +284,19 @@ def test_the_guard_is_not_called_by_a_bench(phase):
         elif program == "fixed_size":
             assert probes < 10
         assert lines[1] == "hakmem: front_gate_v2: overwritten_headers=0"
+
+
+@pytest.mark.skipif(not LIBRARY, reason="the libraries are not built")
+def test_locks_are_counted_by_the_library_that_counts_and_by_no_other():
+    def locks(library):
+        done = run("larson", "100000", library=library, more={"HAKMEM_REPORT": "json"})
+        assert done.returncode == 0
+        return {row.pop("lock"): row for row in json.loads(done.stderr)["locks"]}
+
+    counted = locks(COUNTED)
+    assert counted["heap"]["taken"] > 20  # ten generations of two threads
+    assert all(0 <= row["slept"] and row["contended"] <= row["taken"] for row in counted.values())
+    assert locks(LIBRARY) == {}
 
 
 def test_the_same_seed_asks_for_the_same_sizes():

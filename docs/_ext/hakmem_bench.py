@@ -7,6 +7,10 @@
        :metric: peak                  what is counted (default: the first of the suite's kind)
        :relative-to: glibc            adds the change against it; a plot shows ratios
        :reported: 3.1                 shows what this section of the record says beside it
+    .. bench-metrics:: suite          what several metrics say of one variant
+       :variants: counted             which one
+       :metrics: locked shared        the columns, or the word in which their names end
+       :cases: hit refill             which cases (default: all)
     .. bench-trace:: suite            what magazines did while a program ran, and what each of its
                                       stages took; the first variant in colours, others beside it
     .. bench-run::                    which run is shown, and where it was taken
@@ -225,6 +229,38 @@ class BenchTable(BenchDirective):
         """What the record says of a cell; a dash where it says nothing."""
         report = self.report(case, variant, base)
         return [nodes.paragraph("", "", report_node(report) if report else nodes.Text("–"))]
+
+
+class BenchMetrics(BenchDirective):
+    """A row for each case, a column for each of several metrics of one variant."""
+
+    option_spec = {name: directives.unchanged_required
+                   for name in ("variants", "cases", "metrics")}
+
+    def show(self) -> list[nodes.Node]:
+        planned = self.recorded.plan.suite(self.suite)
+        wanted = self.options["metrics"].split()
+        names = [name for word in wanted for name in planned.metrics
+                 if name == word or name.endswith("_" + word)]
+        if not names:
+            raise results.ResultsError(f"suite {self.suite} counts nothing that ends in {wanted}")
+        head = [[nodes.Text("")]] + [
+            [nodes.Text(self.recorded.plan.metrics[name].title)] for name in names]
+        body = [[[nodes.Text(self.case_title(case))]] + [
+            [nodes.paragraph("", "", value_node(
+                self.recorded.value(self.suite, case, self.variants[0], name)))] for name in names]
+            for case in self.cases]
+        return [table([head], body, ("numbers", "bench", "bench-table")), self.note()]
+
+    def note(self) -> nodes.Node:
+        """The line below: samples and run."""
+        values = [self.value(case, self.variants[0]) for case in self.cases]
+        count = max(len(value.samples) for value in values)
+        words = f"The median of {count} runs, with the least and the most. " if count > 1 else ""
+        text = words + run_words(self.recorded, self.suite)
+        if any(value.stale for value in values):
+            text += " Figures that are marked as stale describe code that has changed since."
+        return nodes.paragraph(text, text, classes=["bench-note"])
 
 
 class BenchPlot(BenchDirective):
@@ -490,6 +526,7 @@ def setup(app):
     app.setup_extension("hakmem_docs")
     for name, directive in (
         ("bench", BoxBench), ("bench-table", BenchTable), ("bench-plot", BenchPlot),
+        ("bench-metrics", BenchMetrics),
         ("bench-trace", BenchTrace),
         ("bench-run", BenchRun), ("bench-suites", BenchSuites), ("bench-reported", BenchReported),
     ):

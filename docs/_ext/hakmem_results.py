@@ -30,6 +30,7 @@ import tomllib
 MISSING, FAILED, MEASURED = "not measured", "failed", "measured"
 FORMAT = 1
 THROUGHPUT = "M ops/s"
+PER_MILLION = "times in a million operations"
 
 _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.MULTILINE)
 _TOKEN = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.DOTALL)
@@ -45,6 +46,10 @@ class ResultsError(Exception):
 
 # ---- the plan -----------------------------------------------------------------------------------
 
+# By rank, as base/lock_rank.hpp names them, and what os/lock_counts counts of each.
+LOCKS = ("heap_registry", "heap", "purge", "large", "pool", "page_map", "meta_arena", "leaf")
+LOCK_COUNTS = ("taken", "contended", "slept")
+
 METRICS_OF = {
     "program": ("throughput", "wall", "user", "system", "faults", "peak", "cpu"),
     "command": ("user", "system", "wall", "faults", "peak"),
@@ -52,10 +57,13 @@ METRICS_OF = {
     "counters": ("instructions", "l1_misses", "branches"),
     "calls": ("mincore", "mmap", "munmap", "madvise", "futex"),
     "report": ("superslabs", "guard_calls"),
+    "locks": tuple(f"{lock}_{count}" for count in LOCK_COUNTS for lock in LOCKS),
+    "lines": ("locked", "shared", "moved", "instructions", "calls"),
     "trace": ("slow_paths", "held"),
     "box": ("time",),
 }
-REPEATED = ("program", "command")  # kinds that rounds repeat; the others count, once is enough
+# Kinds that rounds repeat; the others count, once is enough.
+REPEATED = ("program", "command", "locks")
 
 # What a suite may count besides, by the names that its program prints; others are themselves.
 FIELDS_OF = {"per_live": ("resident_kib", "live_kib")}
@@ -236,6 +244,8 @@ def read_plan(path: pathlib.Path) -> Plan:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
         metrics = {name: Metric(name, **values) for name, values in data["metrics"].items()}
+        metrics |= {f"{lock}_{count}": Metric(f"{lock}_{count}", lock, PER_MILLION, "less")
+                    for lock in LOCKS for count in LOCK_COUNTS}
         variants = {}
         for name, values in data["variants"].items():
             environment = tuple(sorted(values.pop("environment", {}).items()))

@@ -5,12 +5,14 @@
 #include <climits>
 
 #include "back/shared_pool.hpp"
+#include "base/lock_rank.hpp"
 #include "base/size_class.hpp"
 #include "base/units.hpp"
 #include "front/thread_heap.hpp"
 #include "middle/ledger.hpp"
 #include "middle/orphan_heaps.hpp"
 #include "os/futex_lock.hpp"
+#include "os/lock_counts.hpp"
 #include "os/virtual_memory.hpp"
 
 namespace hakmem::abi {
@@ -58,6 +60,15 @@ void for_each_used_class(const Ledger& ledger, Visit visit) {
         const front::ClassStatistics statistics = class_statistics(id);
         if (ledger.classes[c].slabs == 0 && statistics.refills == 0) continue;
         visit(c, ledger.classes[c], statistics);
+    }
+}
+
+// Calls a function for each rank whose locks were taken; for none where locks are not counted.
+template <typename Visit>
+void for_each_counted_lock(Visit visit) {
+    for (unsigned i = 0; i < base::lock_ranks; i++) {
+        const os::LockCounts& counts = os::lock_counts(static_cast<base::LockRank>(i));
+        if (value(counts.taken) != 0) visit(base::lock_rank_names[i], counts);
     }
 }
 
@@ -130,6 +141,14 @@ void write_text(const Ledger& ledger, Text& out) {
         out.column(statistics.refills, 12).column(statistics.flushes, 12);
         out.column(statistics.capacity, 10) << '\n';
     });
+    bool first = true;
+    for_each_counted_lock([&](const char* name, const os::LockCounts& counts) {
+        if (first) out << line_start << "       taken       contended           slept  lock\n";
+        out << line_start;
+        out.column(value(counts.taken), 12).column(value(counts.contended), 16);
+        out.column(value(counts.slept), 16) << "  " << name << '\n';
+        first = false;
+    });
 }
 
 void write_members(Text& out, const Figure* figures, unsigned count) {
@@ -161,6 +180,17 @@ void write_json(const Ledger& ledger, Text& out) {
                                   {"flushes", "", statistics.flushes},
                                   {"capacity", "", statistics.capacity}};
         out << (first ? "{" : ", {");
+        write_members(out, figures, static_cast<unsigned>(std::size(figures)));
+        out << '}';
+        first = false;
+    });
+    out << "], \"locks\": [";
+    first = true;
+    for_each_counted_lock([&](const char* name, const os::LockCounts& counts) {
+        const Figure figures[] = {{"taken", "", value(counts.taken)},
+                                  {"contended", "", value(counts.contended)},
+                                  {"slept", "", value(counts.slept)}};
+        out << (first ? "{" : ", {") << "\"lock\": \"" << name << "\", ";
         write_members(out, figures, static_cast<unsigned>(std::size(figures)));
         out << '}';
         first = false;

@@ -7,8 +7,9 @@
  * they never disagree.
  *
  * @owns      nothing
- * @calls     abi/hakmem back/shared_pool base/size_class base/units front/thread_heap middle/ledger
- *            middle/orphan_heaps os/futex_lock os/raw_log os/virtual_memory
+ * @calls     abi/hakmem back/shared_pool base/lock_rank base/size_class base/units
+ *            front/thread_heap middle/ledger middle/orphan_heaps os/futex_lock os/lock_counts
+ *            os/raw_log os/virtual_memory
  * @threads   any; see middle/ledger
  * @invariant none
  * @failure   zeros, or false, when there is no memory for the walk

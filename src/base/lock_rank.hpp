@@ -34,4 +34,10 @@ enum class LockRank : std::uint8_t {
 };
 // [/order]
 
+constexpr unsigned lock_ranks = static_cast<unsigned>(LockRank::leaf) + 1;  ///< How many there are.
+
+/** By rank: its name, for reports. */
+constexpr const char* lock_rank_names[lock_ranks] = {
+    "heap_registry", "heap", "purge", "large", "pool", "page_map", "meta_arena", "leaf"};
+
 }  // namespace hakmem::base

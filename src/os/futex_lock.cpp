@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "os/lock_counts.hpp"
 #include "os/raw_log.hpp"
 
 namespace hakmem::os {
@@ -33,6 +34,12 @@ constexpr bool ranks_checked = false;
 constexpr bool ranks_checked = true;
 #endif
 
+#if defined(HAKMEM_COUNT_LOCKS) || !defined(NDEBUG)
+constexpr bool locks_counted = true;
+#else
+constexpr bool locks_counted = false;
+#endif
+
 constexpr unsigned spins_before_sleep = 100;  // roughly what a short critical section lasts
 
 void futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value) {
@@ -40,6 +47,14 @@ void futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value)
     syscall(SYS_futex, &word, operation | FUTEX_PRIVATE_FLAG, value, nullptr, nullptr, 0);
     errno = saved_errno;
 }
+
+// [count]
+void count(base::LockRank rank, std::atomic<std::uint64_t> LockCounts::*what) {
+    if constexpr (locks_counted) {
+        (lock_counts(rank).*what).fetch_add(1, std::memory_order_relaxed);
+    }
+}
+// [/count]
 
 // [rank_check]
 void note_locked(base::LockRank rank, bool any_order) {
@@ -82,6 +97,7 @@ void note_unlocked(base::LockRank rank) {
 void FutexLock::lock() {
     if (HAK_UNLIKELY(held.bypassing)) return;
     note_locked(rank_, false);
+    count(rank_, &LockCounts::taken);  // before it is, so that nobody waits for the count
     std::uint32_t expected = unlocked;
     if (!word_.compare_exchange_strong(expected, locked, std::memory_order_acquire)) wait();
 }
@@ -90,12 +106,14 @@ void FutexLock::lock() {
 // [wait]
 void FutexLock::wait() {
     waits.fetch_add(1, std::memory_order_relaxed);
+    count(rank_, &LockCounts::contended);
     for (unsigned i = 0; i < spins_before_sleep; i++) {
         __builtin_ia32_pause();
         std::uint32_t expected = unlocked;
         if (word_.compare_exchange_weak(expected, locked, std::memory_order_acquire)) return;
     }
     while (word_.exchange(contended, std::memory_order_acquire) != unlocked) {
+        count(rank_, &LockCounts::slept);
         futex(word_, FUTEX_WAIT, contended);
     }
 }
@@ -116,12 +134,16 @@ bool FutexLock::try_lock() {
     held.count++;  // first, since a signal may come once the lock is had
     std::uint32_t expected = unlocked;
     const bool had = word_.compare_exchange_strong(expected, locked, std::memory_order_acquire);
-    if (had) note_locked(rank_, true);
+    if (had) {
+        note_locked(rank_, true);
+        count(rank_, &LockCounts::taken);
+    }
     held.count--;
     return had;
 }
 
 void FutexLock::lock_for_fork() {
+    count(rank_, &LockCounts::taken);
     std::uint32_t expected = unlocked;
     if (!word_.compare_exchange_strong(expected, locked, std::memory_order_acquire)) wait();
 }

@@ -19,7 +19,7 @@
  * ask `locks_held()` first, and leave their wish with `when_unlocked` if there are any.
  *
  * @owns      each lock's word; per thread, how many locks it holds and of which ranks
- * @calls     base/attributes base/lock_rank os/raw_log
+ * @calls     base/attributes base/lock_rank os/lock_counts os/raw_log
  * @threads   any; acquire on lock, release on unlock
  * @invariant none
  * @failure   taking a lock out of rank order aborts a debug build

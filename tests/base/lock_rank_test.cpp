@@ -4,6 +4,7 @@
 
 #include <iterator>
 #include <mutex>
+#include <string>
 
 #include "back/large.hpp"
 #include "back/meta_arena.hpp"
@@ -27,6 +28,14 @@ TEST(LockRank, RanksRiseFromTheRegistryToTheLeaves) {
     for (std::size_t i = 0; i < std::size(order); i++) {
         EXPECT_EQ(static_cast<std::size_t>(order[i]), i);
     }
+}
+
+TEST(LockRank, EachHasItsNameForReports) {
+    EXPECT_EQ(base::lock_ranks, std::size(order));
+    const std::string last = base::lock_rank_names[static_cast<unsigned>(LockRank::leaf)];
+    EXPECT_EQ(last, "leaf");
+    const std::string heap = base::lock_rank_names[static_cast<unsigned>(LockRank::heap)];
+    EXPECT_EQ(heap, "heap");
 }
 
 TEST(LockRank, EveryRankHasItsBitInTheMaskOfHeldLocks) {

@@ -20,6 +20,7 @@ from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "tools"))
 import bench_run  # noqa: E402
+import shared_lines  # noqa: E402
 
 PLAN = '''\
 [modes.quick]
@@ -158,6 +159,16 @@ def test_a_table_shows_medians_and_spread_beside_what_was_reported(benched):
     assert "5.5 M ops/s 10 M +22.2 % +150.0 %" in text
     assert "Recorded 2026-01-02 at commit abc123def456, quick mode, on 2 × Anvil." in text
     assert "stale" not in text
+
+
+def test_metrics_of_one_variant_stand_side_by_side(benched):
+    complete(benched)
+    page, warnings = benched.build(
+        ".. bench-metrics:: fixed\n   :variants: ours\n   :metrics: wall faults\n   :cases: 16\n")
+    assert not warnings
+    assert "Wall time Page faults 16 B 0.100 10 The median of 3 runs" in text_of(page)
+    page, warnings = benched.build(".. bench-metrics:: fixed\n   :metrics: nothing\n")
+    assert "counts nothing that ends in" in warnings
 
 
 def test_missing_and_failed_figures_say_so_with_their_reasons(benched):
@@ -550,12 +561,75 @@ def test_what_tools_print_is_understood():
     assert bench_run.parse_report(report + later) == {"superslabs": 9, "guard_calls": 7}
     with pytest.raises(bench_run.Failure, match="no report"):
         bench_run.parse_report("hakmem: something else\n")
+    counted = report.replace(' "classes": []', ' "locks": [{"lock": "heap", "taken": 9, '
+                             '"contended": 2, "slept": 1}]')
+    locks = bench_run.parse_locks(report + counted)
+    assert (locks["heap_taken"], locks["heap_contended"], locks["heap_slept"]) == (9, 2, 1)
+    assert locks.keys() == set(results.METRICS_OF["locks"]) and locks["pool_taken"] == 0
+    with pytest.raises(bench_run.Failure, match="counts no locks"):
+        bench_run.parse_locks(report)
     rows = [{"run_name": "put", "run_type": "iteration", "real_time": 2.0, "time_unit": "us"},
             {"run_name": "put", "run_type": "aggregate", "real_time": 9.0, "time_unit": "us"},
             {"run_name": "bad", "run_type": "iteration", "error_occurred": True,
              "error_message": "no room"}]
     assert bench_run.parse_google({"benchmarks": rows}) == {
         "put": {"time": [2000.0]}, "bad": {"failed": "no room"}}
+
+
+def test_locks_are_called_as_the_code_calls_them():
+    code = (ROOT / "src/base/lock_rank.hpp").read_text(encoding="utf-8")
+    names = re.search(r"lock_rank_names\[lock_ranks\] = \{(.*?)\}", code, re.DOTALL)[1]
+    assert tuple(re.findall(r'"(\w+)"', names)) == results.LOCKS
+
+
+# A library at 0x1000 whose malloc lies at 0x10 and locks at 0x14; free lies at 0x20.
+TRACED = shared_lines.Library(0x100, {0x10: "malloc", 0x20: "free", 0x30: "refill"},
+                              frozenset({0x14}))
+MARKS = {"malloc": 0x1010, "scene": 0x9000, "no_scene": 0x9010, "first": 0x9020,
+         "second": 0x9030, "another": 0x9040}
+
+
+def accessed(*steps):
+    """The calls and uses of a trace: marks by name, places of the library, accesses."""
+    lines = [f"I  {MARKS[step]:08x},1" if step in MARKS else step for step in steps]
+    return shared_lines.calls_of(lines, TRACED, MARKS)
+
+
+def test_a_trace_says_what_each_call_locks_shares_and_moves():
+    calls, uses = accessed(
+        "first", "I  00001010,1", " S 00000040,8",  # no scene has begun
+        "scene", "I  00001010,4", " L 00000040,8", "I  00001014,4", " M 00000080,8",
+        "I  00007000,4", " S 000000c0,8",  # another library's
+        "second", "I  00001020,4", " L 00000080,8", "I  00001024,4", " S 00000080,8",
+        "no_scene", "I  00001010,4")
+    first, second = calls
+    assert (first.thread, first.entered) == ("first", {"malloc", "locked"})
+    assert (first.instructions, first.locked, first.lines) == (2, 1, {1, 2})
+    assert (second.thread, second.entered, second.locked) == ("second", {"free"}, 0)
+    assert (first.moved, second.moved) == (set(), {2})
+    assert uses[1, 2] == ({"second"}, {"first", "second"}) and uses[1, 1] == ({"first"}, set())
+
+
+def test_threads_that_follow_each_other_share_nothing_and_take_lines_over():
+    calls, uses = accessed("scene", "another", "I  00001010,1", " S 00000040,8",
+                           "another", "I  00001010,1", " L 00000040,8", " S 00000040,8")
+    assert [call.moved for call in calls] == [set(), {1}]
+    assert uses[1, 1] == ({"another"}, {"another"})
+
+
+@pytest.mark.parametrize(("entered", "kind"), [
+    ({"malloc"}, "malloc_hit"), ({"malloc", "refill"}, "malloc_refill"),
+    ({"malloc", "refill", "pool"}, "malloc_pool"), ({"free", "remote"}, "free_remote"),
+    ({"free", "remote", "locked"}, "free_remote_sent"), ({"free", "adopt"}, "thread_begin"),
+    ({"end", "flush"}, "thread_end"), ({"locked"}, ""),
+])
+def test_a_call_is_of_the_first_kind_that_fits(entered, kind):
+    assert shared_lines.kind_of(shared_lines.Call(1, "first", entered)) == kind
+
+
+def test_the_plan_has_every_kind_of_call():
+    suite = results.read_plan(ROOT / "bench/plan.toml").suites["lines"]
+    assert suite.cases.keys() == shared_lines.KINDS.keys()
 
 
 def test_help_names_the_modes():

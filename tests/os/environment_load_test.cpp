@@ -30,6 +30,7 @@ unsigned long fake_getauxval(unsigned long kind) {
 #define HAKMEM_PROJECT_VERSION "copy"
 #include "os/environment.cpp"
 #include "os/futex_lock.cpp"
+#include "os/lock_counts.cpp"
 #include "os/raw_log.cpp"
 #undef getauxval
 #undef hakmem

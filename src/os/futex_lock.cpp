@@ -16,23 +16,46 @@ namespace {
 
 enum : std::uint32_t { unlocked = 0, locked = 1, contended = 2 };
 
+#ifdef NDEBUG
+// Nobody checks the order of locks, so nothing is kept for it.
+struct HeldRanks {
+    void add(base::LockRank, bool) {}
+    void remove(base::LockRank) {}
+};
+#else
+// [rank_check]
+// How many locks of each rank a thread holds: try_lock may add a second one of a rank, and in any
+// order, since it does not wait.
+struct HeldRanks {
+    void add(base::LockRank rank, bool any_order) {
+        const auto own = static_cast<unsigned>(rank);
+        // Also refuses a second lock of the same rank.
+        for (unsigned other = own; other < base::lock_ranks && !any_order; other++) {
+            if (counts[other] == 0) continue;
+            Message() << "lock order: " << base::lock_rank_names[own] << " taken while "
+                      << base::lock_rank_names[other] << " is held";
+            std::abort();
+        }
+        counts[own]++;
+    }
+    void remove(base::LockRank rank) { counts[static_cast<unsigned>(rank)]--; }
+
+    std::uint8_t counts[base::lock_ranks];
+};
+// [/rank_check]
+#endif
+
 // What a thread knows about the locks it holds. It is part of the static TLS that a dlopen of the
 // library must find room for, hence so small.
 struct HeldLocks {
     std::uint8_t count;
     bool bypassing;
-    std::uint16_t ranks;  // bit i: a lock of rank i is held
+    [[no_unique_address]] HeldRanks ranks;
 };
-constinit thread_local HeldLocks held{0, false, 0};
+constinit thread_local HeldLocks held{};
 
 constinit std::atomic<void (*)()> pending_actions[2] = {};  // a report, and the purge thread
 constinit std::atomic<std::uint64_t> waits{0};
-
-#ifdef NDEBUG
-constexpr bool ranks_checked = false;
-#else
-constexpr bool ranks_checked = true;
-#endif
 
 #if defined(HAKMEM_COUNT_LOCKS) || !defined(NDEBUG)
 constexpr bool locks_counted = true;
@@ -56,19 +79,10 @@ void count(base::LockRank rank, std::atomic<std::uint64_t> LockCounts::*what) {
 }
 // [/count]
 
-// [rank_check]
 void note_locked(base::LockRank rank, bool any_order) {
-    const auto bit = static_cast<std::uint16_t>(1u << static_cast<unsigned>(rank));
-    // Also refuses a second lock of the same rank: `bit` itself must be above all that are held.
-    if (ranks_checked && !any_order && held.ranks >= bit) {
-        Message() << "lock order: rank " << static_cast<unsigned>(rank)
-                  << " taken while ranks of mask " << unsigned{held.ranks} << " are held";
-        std::abort();
-    }
-    held.ranks = static_cast<std::uint16_t>(held.ranks | bit);
+    held.ranks.add(rank, any_order);
     held.count++;
 }
-// [/rank_check]
 
 bool any_pending() {
     for (const auto& place : pending_actions) {
@@ -85,7 +99,7 @@ HAK_SLOW void run_pending_actions() {
 
 // [pending]
 void note_unlocked(base::LockRank rank) {
-    held.ranks = static_cast<std::uint16_t>(held.ranks & ~(1u << static_cast<unsigned>(rank)));
+    held.ranks.remove(rank);
     held.count--;
     if (held.count == 0 && any_pending()) run_pending_actions();
 }

@@ -18,7 +18,8 @@
  * **Signals.** A handler that wants a lock which its own thread holds would wait for ever. Handlers
  * ask `locks_held()` first, and leave their wish with `when_unlocked` if there are any.
  *
- * @owns      each lock's word; per thread, how many locks it holds and of which ranks
+ * @owns      each lock's word; per thread, how many locks it holds, and in debug builds of
+ *            which ranks
  * @calls     base/attributes base/lock_rank os/lock_counts os/raw_log
  * @threads   any; acquire on lock, release on unlock
  * @invariant none

@@ -64,7 +64,7 @@ TEST(LockRankDeathTest, ABoxOfALowerRankIsRefused) {
                 locks_in_rank_order[i]->lock();
                 locks_in_rank_order[i - 1]->lock();
             },
-            "lock order: rank")
+            "lock order: ")
             << i;
     }
 }

@@ -32,7 +32,7 @@ docs: ## build/docs/html
 	$(PYTHON) docs/build.py
 
 bench-docs: ## measures all that docs show, BENCH=quick or full, and builds build/docs/html
-	cmake --preset release -DHAKMEM_BENCH=ON
+	cmake --preset release -DHAKMEM_BENCH=ON -DHAKMEM_LTO=ON
 	cmake --build --preset release --parallel $(JOBS) --target measured
 	$(PYTHON) tools/bench_docs.py --mode $(BENCH) --build build/release
 	$(PYTHON) docs/build.py

@@ -85,7 +85,7 @@ done
 
 for stage in "$@"; do
     case $stage in
-        release) build_and_test release '' -DHAKMEM_BENCH=ON ;;
+        release) build_and_test release '' -DHAKMEM_BENCH=ON -DHAKMEM_LTO=ON ;;
         release-clang)
             # The same tests of another compiler's code: the model's long runs are shorter.
             build_and_test release-clang '^(unit|model|abi|codegen)$' \

@@ -7,9 +7,9 @@
  * not come to need by using HAKMEM. So they are reached through weak references: they are null
  * where there is no C++ library, and there nobody calls operator new.
  *
- * It stands apart from the operators because a nothrow form must catch what a handler throws. This
- * file alone is compiled with exceptions, and never for link-time optimization, which may part the
- * code from what says that its references are weak.
+ * It stands apart from the operators because a nothrow form must catch what a handler throws. That
+ * takes exceptions, and so references to the C++ library. They are weak by a directive of the
+ * assembler, from which link-time optimization may part the code; so this file is left out of that.
  *
  * @owns      nothing
  * @calls     abi/composition base/attributes
@@ -28,6 +28,9 @@
 
 namespace hakmem::abi {
 
+/** The alignment that every block has. */
+constexpr std::size_t no_alignment = base::block_alignment;
+
 /**
  * One attempt, without the handler.
  * @param bytes Size of the request.
@@ -35,7 +38,7 @@ namespace hakmem::abi {
  * @return A block, or null.
  */
 inline void* new_attempt(std::size_t bytes, std::size_t alignment) {
-    return alignment == base::block_alignment ? Composition::allocate(bytes)
+    return alignment == no_alignment ? Composition::allocate(bytes)
                                               : Composition::allocate_aligned(alignment, bytes);
 }
 

@@ -42,23 +42,25 @@ void PendingFrees::add(back::Slab& slab, back::BlockIndex index) {
     }
     if (HAK_UNLIKELY((bits & index.bit()) != 0)) report_double_free(slab, word, index.bit());
     entry.bits.store(bits | index.bit(), std::memory_order_relaxed);
-    count(slab);
+    count(entry);
 }
 
 // Its place in the table goes to another group.
 HAK_SLOW void PendingFrees::begin(Entry& entry, back::Slab& slab, back::BlockIndex index) {
     send(entry);
     entry.set(&slab, index.word(), index.bit());
-    count(slab);
+    entry.block_bytes = static_cast<std::uint32_t>(slab.block_bytes);
+    count(entry);
 }
 
-inline void PendingFrees::count(const back::Slab& slab) {
-    pending_bytes_ += slab.block_bytes;
+// By the size that the entry has noted: after a double free its slab may be one of another class.
+inline void PendingFrees::count(const Entry& entry) {
+    pending_bytes_ += entry.block_bytes;
     if (HAK_UNLIKELY(pending_bytes_ > pending_bytes_max)) make_room();
 }
 
 // Goes round the table, so that each group has the same time to gather blocks, and stops as soon as
-// it may: no free pays for the whole table.
+// it may: no free sends the whole table.
 HAK_SLOW void PendingFrees::make_room() {
     while (pending_bytes_ > pending_bytes_max) send(entries_[next_++ % entries_max]);
 }
@@ -70,7 +72,7 @@ void PendingFrees::send(Entry& entry) {
     const std::uint64_t bits = entry.bits.load(std::memory_order_relaxed);
     const std::uint32_t word = entry.word.load(std::memory_order_relaxed);
     entry.set(nullptr, 0, 0);
-    pending_bytes_ -= base::bit_count(bits) * slab->block_bytes;
+    pending_bytes_ -= base::bit_count(bits) * std::size_t{entry.block_bytes};
     remote_bits::free_blocks(*slab, word, bits);
 }
 
@@ -95,11 +97,14 @@ void PendingFrees::for_each(void (*visitor)(back::Slab& slab, unsigned word, std
 }
 
 const char* PendingFrees::validate() const {
+    std::size_t bytes = 0;
     for (const Entry& entry : entries_) {
         const bool empty = entry.slab.load(std::memory_order_relaxed) == nullptr;
-        if (empty != (entry.bits.load(std::memory_order_relaxed) == 0)) return "remote_bits I1";
+        const std::uint64_t bits = entry.bits.load(std::memory_order_relaxed);
+        if (empty != (bits == 0)) return "remote_bits I1";
+        bytes += base::bit_count(bits) * std::size_t{entry.block_bytes};
     }
-    return nullptr;
+    return bytes == pending_bytes_ ? nullptr : "remote_bits I2";
 }
 
 namespace remote_bits {

@@ -51,9 +51,10 @@
  *            may then miss a block on its way. free_blocks and notify: any. collect: the holder of
  *            the heap's lock
  * @invariant I1 a pending entry without bits has no slab
+ * @invariant I2 the bytes that are counted are those of the pending blocks
  * @failure   a bit that is set already is a double free, and ends the process with its name
  * @cost      a few instructions a block, two atomics a group; bench: remote_bits
- * @phase     introduced in 16
+ * @phase     introduced in 16; groups are sent in turns since 19
  */
 #pragma once
 
@@ -106,10 +107,11 @@ private:
         std::atomic<back::Slab*> slab{nullptr};  // null: the entry is empty
         std::atomic<std::uint64_t> bits{0};      // blocks of the word
         std::atomic<std::uint32_t> word{0};      // word of the slab's bitmap
+        std::uint32_t block_bytes = 0;           // of the slab when the entry began
         void set(back::Slab* new_slab, std::uint32_t new_word, std::uint64_t new_bits);
     };
     void begin(Entry& entry, back::Slab& slab, back::BlockIndex index);
-    void count(const back::Slab& slab);
+    void count(const Entry& entry);
     void make_room();
     void send(Entry& entry);
     // Blocks wait here at most until their bytes reach this bound: a slab that lacks them cannot be

@@ -20,6 +20,7 @@ ROOT = HERE.parents[1]
 CONSUMER = HERE / "consumer"
 BUILD = pathlib.Path(os.environ.get("HAKMEM_BUILD", ROOT / "build" / "release"))
 VERSION = os.environ.get("HAKMEM_PROJECT_VERSION", "0.16.0")
+LTO = os.environ.get("HAKMEM_LTO", "OFF") == "ON"
 CC = os.environ.get("CC", "cc")
 CXX = os.environ.get("CXX", "c++")
 
@@ -174,14 +175,21 @@ def test_fully_static(
     serves(program)
 
 
-@pytest.mark.parametrize("source", ["aware.c", "unaware.c", "aware.cpp", "unaware.cpp"])
+@pytest.mark.parametrize("level", ["-O2", "-O3"])
+@pytest.mark.parametrize(
+    "source", ["aware.c", "unaware.c", "aware.cpp", "unaware.cpp", "throws.cpp"]
+)
 def test_link_time_optimization(
-    prefix: pathlib.Path, tmp_path: pathlib.Path, source: str
+    prefix: pathlib.Path, tmp_path: pathlib.Path, source: str, level: str
 ) -> None:
     """The archive, whose functions the compiler may take apart; C does not come to need C++."""
+    if not LTO:
+        pytest.skip("configured without HAKMEM_LTO")
+    archive = prefix / "lib/libhakmem.a"
+    assert ".gnu.lto_" in run("readelf", "-SW", archive).stdout
     program = tmp_path / "program"
-    run(CXX if source.endswith("cpp") else CC, "-O3", "-flto=1", CONSUMER / source, "-o", program,
-        *pkg_config(prefix, "--cflags"), prefix / "lib/libhakmem.a", "-Wl,--undefined=malloc",
+    run(CXX if source.endswith("cpp") else CC, level, "-flto=1", CONSUMER / source, "-o", program,
+        *pkg_config(prefix, "--static", "--cflags"), archive, "-Wl,--undefined=malloc",
         "-Wl,--undefined=_Znwm", "-Wl,--undefined=hakmem_version")  # fmt: skip
     serves = serves_aware if source.startswith("aware") else serves_unaware
     serves(program)

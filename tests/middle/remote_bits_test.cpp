@@ -282,6 +282,25 @@ TEST(RemoteBits, AndWhoeverFreesSendsNoMoreGroupsThanMustGo) {
     for (Slab* slab : slabs) release(owner, *slab);
 }
 
+// After a double free a slab may go to another class while blocks of it are pending. What is counted
+// here must not suffer from it, or make_room would never end.
+TEST(RemoteBitsDeathTest, ASlabThatChangesItsClassMeanwhileDoesNotSpoilTheCount) {
+    EXPECT_EXIT(
+        {
+            Owner owner;
+            Slab& slab = slab_of(owner, ClassId::first);
+            PendingFrees pending;
+            for (std::uint32_t i = 0; i < 10; i++) pending.add(slab, BlockIndex{i});
+            release(owner, slab);
+            const bool same = &slab_of(owner, class_at(40)) == &slab;
+            const bool other_size = slab.block_bytes > 16;
+            const bool counted = pending.validate() == nullptr;
+            pending.flush();
+            std::_Exit(same && other_size && counted && pending.validate() == nullptr ? 0 : 1);
+        },
+        testing::ExitedWithCode(0), "");
+}
+
 TEST(RemoteBits, WhatIsDiscardedIsForgotten) {
     Owner owner;
     Slab& slab = slab_of(owner, ClassId::first);
@@ -472,6 +491,7 @@ struct RawEntry {
     Slab* slab;
     std::uint64_t bits;
     std::uint32_t word;
+    std::uint32_t block_bytes;
 };
 
 TEST(RemoteBits, I1_AnEntryThatHasOnlyASlabOrOnlyBitsIsNoticed) {
@@ -490,6 +510,17 @@ TEST(RemoteBits, I1_AnEntryThatHasOnlyASlabOrOnlyBitsIsNoticed) {
         entries[i].bits = 0;
         EXPECT_EQ(pending.validate(), nullptr);
     }
+    release(owner, slab);
+}
+
+TEST(RemoteBits, I2_ABlockThatIsNotCountedIsNoticed) {
+    Owner owner;
+    Slab& slab = slab_of(owner, ClassId::first);
+    PendingFrees pending;
+    reinterpret_cast<RawEntry*>(&pending)[5] = {&slab, 1, 0, 16};
+    EXPECT_STREQ(pending.validate(), "remote_bits I2");
+    pending.discard();
+    EXPECT_EQ(pending.validate(), nullptr);
     release(owner, slab);
 }
 

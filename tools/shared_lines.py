@@ -7,8 +7,9 @@ The tool is valgrind's lackey: a line of its trace is an instruction or an acces
      L 1ffefff0a8,8       a load; S is a store, M both
 
 What counts are the instructions of the library alone. A call begins where malloc or free is
-entered, or the end of a thread, and belongs to the first kind whose functions it enters. For each
-kind there is the mean over its calls of
+entered, or the end of a thread, and belongs to the first kind whose functions it enters. Whatever
+else the library exports begins a call too, which is of no kind and counts nowhere: its instructions
+are not those of the call before. For each kind there is the mean over its calls of
 
     instructions  that were executed
     locked        those that lock the line which they write: lock-prefixed, or an exchange
@@ -65,6 +66,8 @@ KINDS = {
     "free_large": "free unmap",
     "free_hit": "free",
 }
+OTHER = "other"  # any function that the library exports, but malloc and free
+BEGINNINGS = ("malloc", "free", "end", OTHER)
 
 
 def said(*command: str) -> str:
@@ -77,16 +80,18 @@ class Library:
     """Where things are in a library, from its first byte on."""
 
     end: int
-    entries: dict[int, str]  # function: its name in FUNCTIONS, malloc or free
+    entries: dict[int, str]  # function: its name in FUNCTIONS, malloc, free or other
     locked: frozenset[int]
 
     @classmethod
     def read(cls, path: pathlib.Path) -> Library:
         """Reads symbols and code."""
         entries: dict[int, str] = {}
-        symbols = re.findall(r"^([0-9a-f]+) [tTwW] (.*)$", said("nm", "-C", str(path)),
+        symbols = re.findall(r"^([0-9a-f]+) ([tTwW]) (.*)$", said("nm", "-C", str(path)),
                              re.MULTILINE)
-        for address, symbol in symbols:
+        for address, binding, symbol in symbols:
+            if binding.isupper():
+                entries.setdefault(int(address, 16), OTHER)  # malloc may have a second name
             if symbol in ("malloc", "free"):
                 entries[int(address, 16)] = symbol
             for name, function in FUNCTIONS.items():
@@ -141,7 +146,7 @@ def calls_of(trace: Iterable[str], library: Library,
                 scene += playing
             elif inside and playing:
                 name = entries.get(place)
-                if name in ("malloc", "free", "end"):
+                if name in BEGINNINGS:
                     call = Call(scene, thread, set())
                     calls.append(call)
                 if name:
@@ -165,7 +170,9 @@ def calls_of(trace: Iterable[str], library: Library,
 
 
 def kind_of(call: Call) -> str:
-    """The first kind whose functions it entered."""
+    """The first kind whose functions it entered; none for what is neither malloc nor free."""
+    if OTHER in call.entered:
+        return ""
     return next((kind for kind, words in KINDS.items() if set(words.split()) <= call.entered), "")
 
 

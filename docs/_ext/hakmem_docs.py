@@ -409,10 +409,12 @@ class BoxInvariants(BoxDirective):
 
     def tests(self, box: sources.Box) -> list[nodes.Node]:
         """A line that names the box's test."""
-        path = f"tests/{box.layer}/{box.name}_test.cpp"
-        if not (root_of(self.env) / path).exists():
+        root = root_of(self.env)
+        test = sources.test_of(root, box)
+        if test is None:
             text = "Its own test is not written yet."
             return [nodes.paragraph(text, text)]
+        path = test.relative_to(root).as_posix()
         return [nodes.paragraph("", "", nodes.Text("All of its tests: "), self.link(path, path),
                                 nodes.Text("."))]
 

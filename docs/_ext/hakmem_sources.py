@@ -220,6 +220,13 @@ class Check:
     label: str
 
 
+def test_of(root: pathlib.Path, box: Box) -> pathlib.Path | None:
+    """The test of a box, if it has one of its own: unit tests, or a program of its name."""
+    folder = root / "tests" / box.layer
+    candidates = (folder / f"{box.name}_test.cpp", folder / f"{box.name}.cpp")
+    return next((path for path in candidates if path.exists()), None)
+
+
 def invariant_checks(root: pathlib.Path, box: Box) -> dict[str, list[Check]]:
     """Where the invariants of a box are checked: in its own sources and in its test.
 
@@ -231,8 +238,7 @@ def invariant_checks(root: pathlib.Path, box: Box) -> dict[str, list[Check]]:
         path = box.path.with_suffix(suffix)
         if path.exists():
             _checks_in_source(root, path, result)
-    test = root / "tests" / box.layer / f"{box.name}_test.cpp"
-    if test.exists():
+    if (test := test_of(root, box)) is not None:
         _checks_in_test(root, test, result)
     return result
 

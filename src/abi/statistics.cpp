@@ -143,7 +143,10 @@ void write_text(const Ledger& ledger, Text& out) {
     });
     bool first = true;
     for_each_counted_lock([&](const char* name, const os::LockCounts& counts) {
-        if (first) out << line_start << "       taken       contended           slept  lock\n";
+        if (first) {
+            out << line_start << "  locks\n";
+            out << line_start << "       taken       contended           slept  lock\n";
+        }
         out << line_start;
         out.column(value(counts.taken), 12).column(value(counts.contended), 16);
         out.column(value(counts.slept), 16) << "  " << name << '\n';

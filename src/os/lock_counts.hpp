@@ -5,9 +5,12 @@
  * A lock that two threads often want is where an allocator stops scaling, and no profile of one
  * thread shows it. So a build may count what becomes of each call that takes a lock:
  *
- *     taken      it got the lock, at once or later        ⊇
- *     contended  another thread had it at that moment     ⊇
- *     slept      of these, each time the kernel was asked to wait
+ *     taken      calls that got the lock, or are waiting for it   ⊇
+ *     contended  calls that found another thread to have it
+ *     slept      times that one of these asked the kernel to wait: none, one, or several a call
+ *
+ * What the report calls `lock_waits` is the sum of `contended` over all ranks. It is counted in
+ * every build, by os/futex_lock itself.
  *
  * Locks are told apart by their rank (base/lock_rank). All ranks but `heap` have one lock each; of
  * those of the heaps the sum is what matters, since each is alike.
@@ -39,9 +42,9 @@ namespace hakmem::os {
 
 /** What became of the calls that take the locks of a rank. A line each: they are written by all. */
 struct alignas(base::cache_line_bytes) LockCounts {
-    std::atomic<std::uint64_t> taken;      ///< Calls that got a lock.
+    std::atomic<std::uint64_t> taken;      ///< Calls that got a lock, or wait for one.
     std::atomic<std::uint64_t> contended;  ///< Those of them that found it taken.
-    std::atomic<std::uint64_t> slept;      ///< Times that one of these asked the kernel to wait.
+    std::atomic<std::uint64_t> slept;      ///< Times that any of these asked the kernel to wait.
 };
 
 /**

@@ -583,8 +583,8 @@ def test_locks_are_called_as_the_code_calls_them():
 
 
 # A library at 0x1000 whose malloc lies at 0x10 and locks at 0x14; free lies at 0x20.
-TRACED = shared_lines.Library(0x100, {0x10: "malloc", 0x20: "free", 0x30: "refill"},
-                              frozenset({0x14}))
+TRACED = shared_lines.Library(
+    0x100, {0x10: "malloc", 0x20: "free", 0x30: "refill", 0x40: "other"}, frozenset({0x14}))
 MARKS = {"malloc": 0x1010, "scene": 0x9000, "no_scene": 0x9010, "first": 0x9020,
          "second": 0x9030, "another": 0x9040}
 
@@ -617,11 +617,38 @@ def test_threads_that_follow_each_other_share_nothing_and_take_lines_over():
     assert uses[1, 1] == ({"another"}, {"another"})
 
 
+def test_what_is_neither_malloc_nor_free_is_not_counted_to_the_call_before():
+    calls, uses = accessed("first", "scene", "I  00001010,4", "I  00001012,4",
+                           "I  00001040,4", "I  00001014,4", "I  00001030,4", " M 00000080,8",
+                           "I  00001020,4")
+    assert [call.instructions for call in calls] == [2, 3, 1]
+    assert [shared_lines.kind_of(call) for call in calls] == ["malloc_hit", "", "free_hit"]
+    assert (calls[0].locked, calls[0].lines) == (0, set())
+    assert uses[1, 2] == (set(), {"first"})  # it was shared all the same
+
+
+def test_what_a_library_exports_besides_malloc_and_free_is_an_entry(monkeypatch):
+    functions = "".join(f"{0x100 + 16 * number:016x} t hakmem::{function}int)\n"
+                        for number, function in enumerate(shared_lines.FUNCTIONS.values()))
+    printed = {
+        "nm": "0000000000000010 W __libc_malloc\n0000000000000010 T malloc\n"
+              "0000000000000020 T free\n0000000000000020 T cfree\n"
+              "0000000000000030 T operator new(unsigned long)\n0000000000000040 t helper()\n"
+              "                 U memset\n0000000000000050 D hakmem_data\n" + functions,
+        "objdump": "    10:\tlock xadd %rax,(%rdi)\n    34:\txchg   %eax,(%rdi)\n    38:\tret\n"}
+    monkeypatch.setattr(shared_lines, "said", lambda command, *_: printed[command])
+    library = shared_lines.Library.read(ROOT / "lib.so")
+    assert {address: name for address, name in library.entries.items() if address < 0x100} == {
+        0x10: "malloc", 0x20: "free", 0x30: "other"}
+    assert (library.end, library.locked) == (0x39, {0x10, 0x34})
+
+
 @pytest.mark.parametrize(("entered", "kind"), [
     ({"malloc"}, "malloc_hit"), ({"malloc", "refill"}, "malloc_refill"),
     ({"malloc", "refill", "pool"}, "malloc_pool"), ({"free", "remote"}, "free_remote"),
     ({"free", "remote", "locked"}, "free_remote_sent"), ({"free", "adopt"}, "thread_begin"),
     ({"end", "flush"}, "thread_end"), ({"locked"}, ""),
+    ({"other", "adopt", "refill"}, ""),
 ])
 def test_a_call_is_of_the_first_kind_that_fits(entered, kind):
     assert shared_lines.kind_of(shared_lines.Call(1, "first", entered)) == kind

@@ -109,6 +109,16 @@ def test_checks_of_invariants_are_found(tree):
     assert [c.label for c in checks["I2"]] == ["Shelf.I2NoPlaceTwice"]
 
 
+def test_a_box_without_unit_tests_has_a_program_of_its_name_for_a_test(tree):
+    box = sources.read_box(tree / "src/base/count.hpp")
+    assert sources.test_of(tree, box) is None
+    folder = tree / "tests/base"
+    folder.mkdir()
+    for name in ("count.cpp", "count_test.cpp"):  # the latter comes first once it is there
+        (folder / name).write_text("int main() {}\n")
+        assert sources.test_of(tree, box) == folder / name
+
+
 # ---- options_table ------------------------------------------------------------------------------
 
 OPTION = 'HAKMEM_OPTION(decay, TIME, 500, 0, 1000, "ms", "16", "How long it waits.")\n'
@@ -197,6 +207,18 @@ def test_invariants_lead_to_their_checks(small_docs):
     assert re.search(r'href="[./]*source/tests/back/shelf_test.cpp.html#L-5"', page)
     shown = (small_docs.out / "source/tests/back/shelf_test.cpp.html").read_text()
     assert 'id="L-5"' in shown or 'name="L-5"' in shown
+
+
+def test_the_test_of_a_box_is_named_whichever_kind_it_is(small_docs):
+    unit = small_docs.tree / "tests/back/shelf_test.cpp"
+    unit.rename(unit.with_name("shelf.cpp"))
+    page, warnings = small_docs.build(".. box-invariants:: back/shelf\n")
+    assert not warnings
+    assert "All of its tests: tests/back/shelf.cpp" in text_of(page)
+    assert re.search(r'href="[./]*source/tests/back/shelf.cpp.html"', page)
+    unit.with_name("shelf.cpp").unlink()
+    assert "Its own test is not written yet." in text_of(
+        small_docs.build(".. box-invariants:: back/shelf\n")[0])
 
 
 def test_a_region_shows_exactly_the_code_between_its_marks(small_docs):

@@ -24,6 +24,8 @@ constexpr std::uint64_t counted = 1;
 constexpr std::uint64_t counted = 0;  // then every figure below stays what it was
 #endif
 
+constexpr std::chrono::seconds patience{60};  // more than a busy machine makes a thread wait
+
 // No box takes a lock of this rank while a test of it runs.
 constexpr LockRank rank = LockRank::purge;
 
@@ -49,6 +51,21 @@ void expect(const Counts& counts, std::uint64_t taken, std::uint64_t contended,
     EXPECT_EQ(counts.slept, slept * counted);
 }
 
+// Has a thread wait for a lock that is held, and gives it back once the thread sleeps or, should it
+// never, after a while. Where nothing is counted there is nothing to see, and no reason to wait.
+void have_somebody_wait(FutexLock& lock) {
+    const Counts before = now();
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    lock.lock();
+    std::thread waiter([&] { LockGuard guard(lock); });
+    while (since(before).slept < counted && std::chrono::steady_clock::now() < deadline) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    expect(since(before), 2, 1, 1);  // counted when it begins to wait
+    lock.unlock();
+    waiter.join();
+}
+
 TEST(LockCounts, WithoutContentionALockIsTakenAndNothingElse) {
     FutexLock lock(rank);
     const Counts before = now();
@@ -59,13 +76,20 @@ TEST(LockCounts, WithoutContentionALockIsTakenAndNothingElse) {
 TEST(LockCounts, AThreadThatWaitsIsContendedAndSleeps) {
     FutexLock lock(rank);
     const Counts before = now();
-    lock.lock();
-    std::thread waiter([&] { LockGuard guard(lock); });
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // longer than the spinning
-    expect(since(before), 2, 1, 1);                              // counted when it begins to wait
-    lock.unlock();
-    waiter.join();
+    have_somebody_wait(lock);
     expect(since(before), 2, 1, 1);
+}
+
+TEST(LockCounts, TheReportsWaitsAreThoseForAllRanks) {
+    FutexLock lock(rank);
+    const std::uint64_t waits = os::lock_waits();
+    have_somebody_wait(lock);
+    std::uint64_t contended = 0;
+    for (unsigned i = 0; i < base::lock_ranks; i++) {
+        contended += now(static_cast<LockRank>(i)).contended;
+    }
+    EXPECT_EQ(contended, os::lock_waits() * counted);
+    EXPECT_GE(os::lock_waits(), waits + counted);
 }
 
 TEST(LockCounts, CountsAreTheLocksRanksAlone) {

@@ -39,7 +39,7 @@ constexpr std::size_t no_alignment = base::block_alignment;
  */
 inline void* new_attempt(std::size_t bytes, std::size_t alignment) {
     return alignment == no_alignment ? Composition::allocate(bytes)
-                                              : Composition::allocate_aligned(alignment, bytes);
+                                     : Composition::allocate_aligned(alignment, bytes);
 }
 
 /**

@@ -1,8 +1,8 @@
 // The replaceable allocation functions of C++ ([new.delete] in ISO C++20) that throw.
 //
 // They are compiled with exceptions, though they neither throw nor catch. A compiler may conclude
-// from a function that was compiled without that nothing ever comes out of it, and a program that is
-// linked with -flto would lose its handlers.
+// from a function that was compiled without that nothing ever comes out of it, and a program that
+// is linked with -flto would lose its handlers.
 
 #include <new>
 
@@ -16,6 +16,7 @@ using hakmem::abi::no_alignment;
 
 namespace {
 
+// [new]
 // What did not hit is tried again, which costs a test more and spares the hit saving a register.
 [[gnu::noinline]] void* new_missed(std::size_t bytes) {
     if (void* const block = Composition::allocate_missed(bytes); HAK_LIKELY(block)) return block;
@@ -26,6 +27,7 @@ HAK_FAST void* new_block(std::size_t bytes) {
     if (void* const block = Composition::allocate_hit(bytes); HAK_LIKELY(block)) return block;
     return new_missed(bytes);
 }
+// [/new]
 
 void* new_aligned(std::size_t bytes, std::align_val_t alignment) {
     const auto value = static_cast<std::size_t>(alignment);

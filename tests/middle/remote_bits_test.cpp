@@ -282,8 +282,8 @@ TEST(RemoteBits, AndWhoeverFreesSendsNoMoreGroupsThanMustGo) {
     for (Slab* slab : slabs) release(owner, *slab);
 }
 
-// After a double free a slab may go to another class while blocks of it are pending. What is counted
-// here must not suffer from it, or make_room would never end.
+// After a double free a slab may go to another class while blocks of it are pending. What is
+// counted here must not suffer from it, or make_room would never end.
 TEST(RemoteBitsDeathTest, ASlabThatChangesItsClassMeanwhileDoesNotSpoilTheCount) {
     EXPECT_EXIT(
         {

@@ -51,9 +51,10 @@ int main() {
     const bool array = throws([] { delete[] static_cast<char*>(hide(new char[too_much])); });
     const bool scalar = throws([] { delete static_cast<Huge*>(hide(new Huge)); });
     const bool vector = throws([] { hide(std::vector<char>(too_much).data()); });
-    const bool aligned = throws(
-        [] { ::operator delete(hide(::operator new(too_much, std::align_val_t{64})),
-                               std::align_val_t{64}); });
+    const bool aligned = throws([] {
+        ::operator delete (hide(::operator new (too_much, std::align_val_t{64})),
+                           std::align_val_t{64});
+    });
     if (!array || !scalar || !vector || !aligned || destroyed != 4 || !handler_throws()) return 1;
     std::puts("done");
 }

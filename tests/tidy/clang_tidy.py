@@ -21,7 +21,11 @@ import sys
 TOOL = "clang-tidy-14"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # What gcc understands and clang does not is no finding about the code.
-LENIENT = ["--extra-arg=-Wno-unknown-warning-option", "--extra-arg=-Qunused-arguments"]
+LENIENT = [
+    "--extra-arg=-Wno-unknown-warning-option",
+    "--extra-arg=-Qunused-arguments",
+    "--extra-arg=-Wno-ignored-optimization-argument",
+]
 
 
 def sources(build: pathlib.Path) -> list[str]:

@@ -10,6 +10,7 @@
 
 #include "os/futex_lock.hpp"
 #include "tests/os/child.hpp"
+#include "tests/os/locks_taken_freely.hpp"
 
 namespace {
 

@@ -45,7 +45,7 @@ constinit char* reservation_next HAK_GUARDED_BY(lock) = nullptr;
 constinit char* reservation_end HAK_GUARDED_BY(lock) = nullptr;
 constinit std::size_t reservation_bytes HAK_GUARDED_BY(lock) = first_reservation_bytes;
 constinit std::atomic<std::size_t> reserved{0};
-constinit bool refused HAK_GUARDED_BY(lock) = false;  // whether the kernel has refused space
+constinit bool refused HAK_GUARDED_BY(lock) = false;  // whether space is short
 constinit std::atomic<std::size_t> memory_limit{0};   // of the process; 0 until asked
 constinit std::atomic<std::uint32_t> vacant{0};       // superslabs without memory
 
@@ -268,6 +268,18 @@ void release_slab(Slab& slab) {
     slab.owner.store(nullptr, std::memory_order_seq_cst);
     give_back(run);
 }
+
+// [trim]
+void trim_reservation() {
+    os::LockGuard guard(lock);
+    refused = true;
+    reservation_bytes = base::superslab_bytes;
+    const auto bytes = static_cast<std::size_t>(reservation_end - reservation_next);
+    if (bytes == 0 || !os::unmap(reservation_next, bytes)) return;
+    reservation_end = reservation_next;
+    reserved.fetch_sub(bytes, std::memory_order_relaxed);
+}
+// [/trim]
 
 std::uint32_t superslab_count() { return count_of_superslabs.load(std::memory_order_acquire); }
 

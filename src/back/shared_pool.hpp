@@ -17,7 +17,8 @@
  * kernel refuses. It is mapped one superslab at a time. Programs under `ulimit -v`, strict
  * overcommit or mlockall thus pay for what they use.
  *
- * Once the kernel has refused address space, reservations are as small as can be. Where the process
+ * Once the kernel has refused address space, or a program's request could not be met, reservations
+ * are as small as can be, and what is reserved and not mapped goes back. Where the process
  * has a limit (RLIMIT_AS, RLIMIT_DATA) and superslabs make up more than half of it, memory is
  * *tight*: what is free in the superslabs at hand is collected before there is another one, and a
  * superslab that runs empty is unmapped at once. The program may want the space for a thread's
@@ -91,6 +92,12 @@ Slab* acquire_slab(base::ClassId id, SlabOwner& owner, Growth growth);
  * @param slab The slab; its record lives on.
  */
 void release_slab(Slab& slab);
+
+/**
+ * Gives back what is reserved and not mapped yet; from now on no more is reserved than is needed.
+ * It may be what the allocator's own records or a thread's stack need.
+ */
+void trim_reservation();
 
 /** @return How many superslabs there are. */
 std::uint32_t superslab_count();

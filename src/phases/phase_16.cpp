@@ -46,8 +46,9 @@ void* no_memory() {
     return nullptr;
 }
 
-// Takes together what is free in any heap, without giving it back to the system. Other heaps keep
-// their magazines, which only their threads may touch.
+// Takes together what is free in any heap, without giving it back to the system, and lets go of
+// what is merely held for later. Other heaps keep their magazines, which only their threads may
+// touch.
 void reclaim() {
     if (front::ThreadHeap* const heap = front::own_heap()) heap->empty_out();
     for (middle::HeapNode* heap = middle::orphan_heaps::newest(); heap != nullptr;
@@ -56,6 +57,7 @@ void reclaim() {
         heap->operations.scavenge(*heap);
     }
     back::large::trim_cache(0);
+    back::shared_pool::trim_reservation();
 }
 
 // [persist]

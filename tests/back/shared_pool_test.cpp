@@ -339,6 +339,35 @@ TEST(SharedPoolDeathTest, ReservationsAreHalvedWhereTheKernelRefuses) {
     GTEST_FLAG_SET(death_test_style, "fast");
 }
 
+TEST(SharedPoolDeathTest, WhatIsReservedAndNotMappedCanBeGivenBack) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_EXIT(in_child([] {
+                    const UnitRun first = take(64);
+                    CHILD_REQUIRE(pool::reserved_bytes() == 64 * mebibyte);
+                    {
+                        const FaultInjection faults({.calls = FaultInjection::unmap});
+                        pool::trim_reservation();
+                        CHILD_REQUIRE(pool::reserved_bytes() == 64 * mebibyte);
+                    }
+                    pool::trim_reservation();
+                    CHILD_REQUIRE(pool::reserved_bytes() == superslab_bytes);
+                    pool::trim_reservation();
+                    CHILD_REQUIRE(pool::reserved_bytes() == superslab_bytes);
+                    // The place is free for others.
+                    char* const end = first.start() + superslab_bytes;
+                    void* const other =
+                        mmap(end, 60 * mebibyte, PROT_NONE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+                    CHILD_REQUIRE(other == end);
+                    // And no more is reserved than is needed.
+                    CHILD_REQUIRE(take(64).superslab != nullptr);
+                    CHILD_REQUIRE(pool::reserved_bytes() == 2 * superslab_bytes);
+                    CHILD_REQUIRE(pool::validate() == nullptr);
+                }),
+                testing::ExitedWithCode(0), "");
+    GTEST_FLAG_SET(death_test_style, "fast");
+}
+
 TEST(SharedPoolDeathTest, UnderALimitOfAddressSpaceEmptySuperslabsAreUnmapped) {
     if (tests::under_sanitizer)
         GTEST_SKIP() << "a sanitizer needs more address space than any limit";

@@ -4,12 +4,14 @@
  *
  * A huge page costs one fault where 512 small ones cost 512, and one entry of the processor's
  * address cache. It is resident as a whole, though: a program that needs 100 KiB should not hold
- * 2 MiB. So the question is how large the heap is by now. What is mapped from `grown_bytes` on is
- * asked for in huge pages, and what was mapped before stays as it is: what the rounding costs is a
- * small part of what there is.
+ * 2 MiB. So the question is how large the heap is by now. What a grown heap maps is asked for in
+ * huge pages, and what was mapped before stays as it is: what the rounding costs is a small part of
+ * what there is.
  *
- *     heap     0 ───────────── 16 MiB ──────────────────────────▶
+ *     heap     0 ─────────────  8 MiB ──────────────────────────▶
  *     mapped     small pages   │  huge pages, in steps of 2 MiB
+ *
+ * The bound is an option (`HAKMEM_HUGE_PAGES_FROM`).
  *
  * The kernel has the last word (`/sys/kernel/mm/transparent_hugepage/enabled`): where it says
  * "always" the small heap may get huge pages too, and where it says "never" nobody gets any. Then
@@ -35,8 +37,7 @@
 
 namespace hakmem::back::huge_pages {
 
-constexpr std::size_t page_bytes = 2 * base::mebibyte;    ///< One huge page.
-constexpr std::size_t grown_bytes = 16 * base::mebibyte;  ///< A heap of this size is large.
+constexpr std::size_t page_bytes = 2 * base::mebibyte;  ///< One huge page.
 
 // [wanted]
 /**
@@ -45,10 +46,11 @@ constexpr std::size_t grown_bytes = 16 * base::mebibyte;  ///< A heap of this si
  */
 inline bool wanted(std::size_t heap_bytes) {
     enum : unsigned { never, grown, always };
-    const auto when = os::options().huge_pages;
+    const os::Options& options = os::options();
     // Who starts the purge thread wants an idle process small: no free unit shall wait for others.
-    const bool lean = os::options().purge_thread != 0;
-    return when == always || (when == grown && heap_bytes > grown_bytes && !lean);
+    const bool lean = options.purge_thread != 0;
+    return options.huge_pages == always ||
+           (options.huge_pages == grown && heap_bytes > options.huge_pages_from && !lean);
 }
 // [/wanted]
 

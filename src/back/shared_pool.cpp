@@ -255,7 +255,7 @@ Slab* acquire_slab(base::ClassId id, SlabOwner& owner, Growth growth) {
     const Run run = take(units, 1, growth, id);
     if (run.superslab == nullptr) return nullptr;
     Slab& slab = superslab::describe(run);
-    slab::format(slab, id);
+    slab::format(slab, id, run.zero && !is_huge(slab) ? slab::Pages::fresh : slab::Pages::unknown);
     slab.owner.store(&owner, std::memory_order_seq_cst);
     page_map::assign(slab.start, units.bytes(), page_map::Entry::of(owner.tag, id), &slab);
     return &slab;

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 
+#include "os/environment.hpp"
 #include "os/virtual_memory.hpp"
 
 namespace hakmem::back::slab {
 
-void format(Slab& slab, base::ClassId id) {
+void format(Slab& slab, base::ClassId id, Pages pages) {
     const base::SizeClass& row = base::row(id);
     slab.block_bytes = row.block_bytes;
     slab.reciprocal = row.reciprocal;
@@ -14,6 +15,7 @@ void format(Slab& slab, base::ClassId id) {
     slab.class_id = id;
     slab.free_count = slab.block_count;
     slab.first_word = slab.reach = 0;
+    slab.fresh_from = pages == Pages::fresh ? std::uint16_t{0} : slab.block_count;
     slab.listed = slab.stale = false;
     slab.next = slab.previous = nullptr;
     const unsigned words = slab.word_count();
@@ -21,6 +23,26 @@ void format(Slab& slab, base::ClassId id) {
     const unsigned used_bits = slab.block_count - (words - 1) * base::word_bits;
     slab.free_bits[words - 1] = base::bit_run(0, used_bits);
 }
+
+namespace {
+
+// [populate]
+// Blocks up to `end` are about to be handed out, and whoever gets them will write to them. Each
+// page would cost a fault. A block of more than a page may be meant for something shorter, so its
+// pages wait for what is written.
+void populate(Slab& slab, unsigned end) {
+    constexpr std::size_t least_bytes = 4 * base::page_bytes;  // below, the call is not worth it
+    const std::size_t first = base::round_up(slab.fresh_from * slab.block_bytes, base::page_bytes);
+    const std::size_t last = base::round_up(end * slab.block_bytes, base::page_bytes);
+    slab.fresh_from = static_cast<std::uint16_t>(end);
+    if (last < first + least_bytes || slab.block_bytes > base::page_bytes) return;
+    const std::size_t bytes = std::min<std::size_t>(last - first, os::options().populate);
+    const std::size_t whole_pages = bytes - bytes % base::page_bytes;
+    if (whole_pages > 0) os::populate(slab.start + first, whole_pages);
+}
+// [/populate]
+
+}  // namespace
 
 // [take]
 unsigned take(Slab& slab, unsigned wanted, std::atomic<void*>* blocks) {
@@ -53,6 +75,7 @@ unsigned take(Slab& slab, unsigned wanted, std::atomic<void*>* blocks) {
     BlockIndex highest{};
     if (wanted > 0 && index_of(slab, blocks[0].load(std::memory_order_relaxed), highest)) {
         slab.reach = std::max(slab.reach, static_cast<std::uint16_t>(highest.value + 1));
+        if (highest.value >= slab.fresh_from) populate(slab, highest.value + 1);
     }
     return wanted;
 }

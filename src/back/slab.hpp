@@ -25,7 +25,8 @@
  * back to the system.
  *
  * @owns      the free bits
- * @calls     back/page_map base/attributes base/bits base/size_class base/units os/virtual_memory
+ * @calls     back/page_map base/attributes base/bits base/size_class base/units os/environment
+ *            os/virtual_memory
  * @threads   free bits and counts: the owner heap's lock. remote_bits, owner, dirty:
  *            middle/remote_bits. The rest is const from format() until the slab is released
  * @invariant I1 free_count is the number of free bits
@@ -34,7 +35,7 @@
  * @failure   put() says "double free" instead of setting a bit twice
  * @cost      take: a few instructions a block; put: a few instructions a block or a word; bench:
  *            slab
- * @phase     introduced in 16
+ * @phase     introduced in 16; fresh pages in 20
  */
 #pragma once
 
@@ -77,6 +78,7 @@ struct alignas(base::cache_line_bytes) Slab {
     std::uint16_t free_count;  ///< Free blocks.
     std::uint16_t first_word;  ///< No word below this one has a free bit.
     std::uint16_t reach;       ///< No block from this one on was taken since the last sweep.
+    std::uint16_t fresh_from;  ///< Blocks from this one on were never taken and have no pages yet.
     bool listed;               ///< Whether it stands in its heap's list of slabs with free blocks.
     bool stale;                ///< Whether blocks came back since its free pages were purged.
     bool kept_length;          ///< Of a large block: whether it is longer for want of memory.
@@ -129,15 +131,23 @@ HAK_FAST bool index_of(const Slab& slab, const void* pointer, BlockIndex& index)
 }
 // [/index]
 
+/** What is known of the memory of a slab. */
+enum class Pages : bool {
+    unknown,  ///< Some may be resident, or part of a huge one.
+    fresh,    ///< None is resident, and they are small ones.
+};
+
 /**
  * Makes an unused record the record of a slab whose blocks are all free.
  * @param slab The record; its place is described already (superslab::describe).
  * @param id A small class.
+ * @param pages What is known of its memory.
  */
-void format(Slab& slab, base::ClassId id);
+void format(Slab& slab, base::ClassId id, Pages pages = Pages::unknown);
 
 /**
- * Takes free blocks out, lowest addresses first.
+ * Takes free blocks out, lowest addresses first. Where that is the first use of several pages, they
+ * are made resident together (os::populate).
  * @param slab The slab.
  * @param wanted Most blocks to take.
  * @param blocks Receives them, highest address first, so that a stack hands out the lowest first.

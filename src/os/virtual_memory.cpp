@@ -126,6 +126,20 @@ bool purge(void* start, std::size_t bytes) {
     return purged;
 }
 
+// [populate]
+void populate(void* start, std::size_t bytes) {
+    // A kernel that does not know the advice will not learn it.
+    static constinit std::atomic<bool> is_known{true};
+    if (!is_known.load(std::memory_order_relaxed)) return;
+    count(counters.populate);
+    constexpr int populate_write = 23;  // MADV_POPULATE_WRITE; older headers have no name for it
+    const int saved_errno = errno;
+    if (calls().advise(start, bytes, populate_write) == 0) return;
+    if (errno == EINVAL) is_known.store(false, std::memory_order_relaxed);
+    errno = saved_errno;
+}
+// [/populate]
+
 bool prefer_pages(void* start, std::size_t bytes, PageSize size) {
     count(counters.prefer);
     const int advice = size == PageSize::huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE;

@@ -60,6 +60,7 @@ struct MemoryCounters {
     std::atomic<std::uint64_t> remap{0};         ///< mremap calls.
     std::atomic<std::uint64_t> purge{0};         ///< madvise calls that give memory back.
     std::atomic<std::uint64_t> prefer{0};        ///< madvise calls about the size of pages.
+    std::atomic<std::uint64_t> populate{0};      ///< madvise calls that make pages resident.
     std::atomic<std::uint64_t> purged_bytes{0};  ///< Bytes given back by them.
     std::atomic<std::uint64_t> failed{0};        ///< Calls that the kernel refused.
 };
@@ -133,6 +134,14 @@ bool move(void* start, std::size_t old_bytes, void* target, std::size_t bytes);
  * @return Whether the kernel agreed; it refuses for locked memory.
  */
 bool purge(void* start, std::size_t bytes);
+
+/**
+ * Makes fresh pages resident that are about to be written, at less than the price of a fault each.
+ * Linux can since 5.14; where it cannot, or will not, the pages come by faults as ever.
+ * @param start Page-aligned start of mapped memory.
+ * @param bytes Multiple of the page size.
+ */
+void populate(void* start, std::size_t bytes);
 
 /** The size of the pages that memory shall come in. */
 enum class PageSize : bool {

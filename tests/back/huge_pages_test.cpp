@@ -9,15 +9,21 @@
 namespace {
 
 using namespace hakmem;
-using back::huge_pages::grown_bytes;
 using back::huge_pages::wanted;
 using os::Options;
 
 TEST(HugePages, AreWantedByDefaultFromOneByteAboveTheBound) {
+    const std::size_t bound = 8 * base::mebibyte;
     EXPECT_FALSE(wanted(0));
-    EXPECT_FALSE(wanted(grown_bytes));
-    EXPECT_TRUE(wanted(grown_bytes + 1));
+    EXPECT_FALSE(wanted(bound));
+    EXPECT_TRUE(wanted(bound + 1));
     EXPECT_TRUE(wanted(SIZE_MAX));
+}
+
+TEST(HugePages, AreWantedFromTheBoundOfTheOption) {
+    const tests::ChangedOption option(&Options::huge_pages_from, 5000);
+    EXPECT_FALSE(wanted(5000));
+    EXPECT_TRUE(wanted(5001));
 }
 
 TEST(HugePages, AreNeverWantedWhereTheOptionSaysSo) {

@@ -790,8 +790,11 @@ TEST_F(Large, ResizingUnderRandomRefusalsKeepsEveryByte) {
 
 // ---- huge pages ---------------------------------------------------------------------------------
 
-// How large the heap is decides, so each test has a process of its own, in which it is empty.
-using LargeHugePagesDeathTest = tests::Pristine;
+// How large the heap is decides, so each test has a process of its own, in which it is empty, and
+// says itself from which size on it is a grown one.
+class LargeHugePagesDeathTest : public tests::Pristine {
+    const ChangedOption from_{&Options::huge_pages_from, 16 * mebibyte};
+};
 
 constexpr std::size_t huge_page_bytes = 2 * mebibyte;
 constexpr std::size_t large_heap_bytes = 128 * mebibyte;  // chunks are 16 MiB then

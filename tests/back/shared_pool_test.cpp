@@ -404,6 +404,39 @@ TEST(SharedPoolDeathTest, UnderALimitOfAddressSpaceEmptySuperslabsAreUnmapped) {
     GTEST_FLAG_SET(death_test_style, "fast");
 }
 
+// ---- fresh pages --------------------------------------------------------------------------------
+
+TEST(SharedPoolDeathTest, ASlabOfUntouchedSmallPagesIsFreshAndAnyOtherIsNot) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_EXIT(
+        in_child([] {
+            back::SlabOwner owner;
+            owner.tag = 1;
+            const ClassId id = base::class_of(64);
+            Slab* slab = pool::acquire_slab(id, owner, Growth::allowed);
+            CHILD_REQUIRE(slab != nullptr && slab->fresh_from == 0);
+            pool::release_slab(*slab);
+            // The same place, which may be resident by now.
+            Slab* const again = pool::acquire_slab(id, owner, Growth::allowed);
+            CHILD_REQUIRE(again == slab && again->fresh_from == again->block_count);
+            pool::release_slab(*again);
+            pool::purge(0, true);
+            slab = pool::acquire_slab(id, owner, Growth::allowed);
+            CHILD_REQUIRE(slab == again && slab->fresh_from == 0);
+            // Of the heap's first huge page, one fault makes all resident.
+            const tests::ChangedOption always(&os::Options::huge_pages, 2);
+            while (!pool::is_huge(*slab)) {
+                CHILD_REQUIRE(slab->fresh_from == 0);
+                slab = pool::acquire_slab(id, owner, Growth::allowed);
+                CHILD_REQUIRE(slab != nullptr);
+                if (pool::superslab_count() > 2) break;  // where none are to be had
+            }
+            CHILD_REQUIRE(slab->fresh_from == (pool::is_huge(*slab) ? slab->block_count : 0));
+        }),
+        testing::ExitedWithCode(0), "");
+    GTEST_FLAG_SET(death_test_style, "fast");
+}
+
 // ---- huge pages, from the first superslab on ----------------------------------------------------
 
 // Counts what is advised about the size of pages; it goes no further. Not every kernel takes it.
@@ -431,14 +464,14 @@ struct PageAdvice {
 
 using SharedPoolHugePagesDeathTest = tests::Pristine;
 
-TEST_F(SharedPoolHugePagesDeathTest, TheFirst16MiBComeInSmallPagesAndWhatFollowsInHugeOnes) {
+TEST_F(SharedPoolHugePagesDeathTest, TheFirst8MiBComeInSmallPagesAndWhatFollowsInHugeOnes) {
     EXPECT_EXIT(in_child([] {
                     const PageAdvice advice;
                     for (unsigned i = 1; i <= 10; i++) {
                         const Superslab& added = *take(64).superslab;
                         CHILD_REQUIRE(pool::mapped_bytes() == i * superslab_bytes);
-                        const bool huge = i * superslab_bytes > 16 * mebibyte;
-                        CHILD_REQUIRE(PageAdvice::huge == (huge ? i - 4 : 0));
+                        const bool huge = i * superslab_bytes > 8 * mebibyte;
+                        CHILD_REQUIRE(PageAdvice::huge == (huge ? i - 2 : 0));
                         CHILD_REQUIRE(added.prefers_huge == huge);
                     }
                     CHILD_REQUIRE(PageAdvice::last_bytes == superslab_bytes);

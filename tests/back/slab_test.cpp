@@ -2,14 +2,17 @@
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <random>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "base/bits.hpp"
 #include "os/virtual_memory.hpp"
+#include "tests/os/changed_option.hpp"
 #include "tests/os/fault_injection.hpp"
 
 namespace {
@@ -28,11 +31,11 @@ ClassId class_at(unsigned c) { return ClassId{static_cast<std::uint8_t>(c)}; }
 // given.
 class Fixture {
 public:
-    explicit Fixture(ClassId id, char* memory = nullptr) {
+    explicit Fixture(ClassId id, char* memory = nullptr, slab::Pages pages = slab::Pages::unknown) {
         slab_.start = memory != nullptr ? memory : reinterpret_cast<char*>(std::uintptr_t{1} << 40);
         slab_.free_bits = words_;
         slab_.unit_count = static_cast<std::uint8_t>(base::row(id).slab_units);
-        slab::format(slab_, id);
+        slab::format(slab_, id, pages);
     }
     Fixture(const Fixture&) = delete;
     Fixture& operator=(const Fixture&) = delete;
@@ -266,6 +269,94 @@ RC_GTEST_PROP(Slab, ItActsAsASetOfFreeBlocks, ()) {
         RC_ASSERT(slab::validate(*s) == nullptr);
     }
     RC_ASSERT(s.free_blocks() == std::vector<unsigned>(free.begin(), free.end()));
+}
+
+// ---- pages that are touched for the first time --------------------------------------------------
+
+// Writes down what is to be made resident, in bytes from the start of a fixture's slab on.
+struct Populated {
+    static inline std::string calls;
+
+    static constexpr os::MemoryCalls table = {
+        [](void*, std::size_t, int, int, int, off_t) { return MAP_FAILED; },
+        [](void*, std::size_t) { return -1; },
+        [](void*, std::size_t, std::size_t, int, void*) { return MAP_FAILED; },
+        [](void* start, std::size_t bytes, int advice) {
+            if (advice == MADV_DONTNEED) return 0;
+            EXPECT_EQ(advice, 23);  // MADV_POPULATE_WRITE
+            const std::uintptr_t offset =
+                reinterpret_cast<std::uintptr_t>(start) - (std::uintptr_t{1} << 40);
+            calls += std::to_string(offset) + "+" + std::to_string(bytes) + " ";
+            return 0;
+        },
+        [](void*, std::size_t, unsigned char*) { return -1; },
+    };
+    Populated() {
+        calls.clear();
+        os::set_memory_calls(&table);
+    }
+    ~Populated() { os::set_memory_calls(nullptr); }
+    Populated(const Populated&) = delete;
+    Populated& operator=(const Populated&) = delete;
+};
+
+TEST(Slab, FreshPagesAreMadeResidentTogetherWhenTheirBlocksAreTaken) {
+    const Populated populated;
+    Fixture s(base::class_of(64), nullptr, slab::Pages::fresh);
+    s.take(31);
+    EXPECT_EQ(Populated::calls, "") << "a part of one page is not worth a call";
+    s.take(223);
+    EXPECT_EQ(Populated::calls, "") << "nor are four pages of which one has been touched";
+    s.take(193);
+    EXPECT_EQ(Populated::calls, "") << "nor are three";
+    s.take(256);
+    EXPECT_EQ(Populated::calls, "28672+16384 ") << "up to the page of the last block";
+    s.take(1024);
+    EXPECT_EQ(Populated::calls, "28672+16384 45056+20480 ") << "and no further than the slab";
+}
+
+TEST(Slab, PagesThatHadBlocksTakenAreNotPopulatedAgain) {
+    const Populated populated;
+    Fixture s(base::class_of(64), nullptr, slab::Pages::fresh);
+    s.take(512);
+    EXPECT_EQ(Populated::calls, "0+32768 ");
+    ASSERT_EQ(slab::put_run(*s, BlockIndex{0}, 512), 512u);
+    slab::purge_quiet_pages(*s);  // takes the mark of the sweep back, and not this one
+    s.take(512);
+    EXPECT_EQ(Populated::calls, "0+32768 ");
+}
+
+TEST(Slab, PagesOfWhichNothingIsKnownAreLeftAlone) {
+    const Populated populated;
+    Fixture s(base::class_of(64));
+    s.take(1024);
+    EXPECT_EQ(Populated::calls, "");
+}
+
+TEST(Slab, OnlyBlocksUpToAPageAreSureToBeWrittenToOnEachPage) {
+    const Populated populated;
+    Fixture page(base::class_of(4096), nullptr, slab::Pages::fresh);
+    page.take(8);
+    EXPECT_EQ(Populated::calls, "0+32768 ");
+    Fixture larger(base::class_of(4097), nullptr, slab::Pages::fresh);
+    larger.take(8);
+    EXPECT_EQ(Populated::calls, "0+32768 ");
+}
+
+TEST(Slab, OneCallPopulatesNoMoreThanTheOptionAllows) {
+    const Populated populated;
+    {
+        const tests::ChangedOption option(&os::Options::populate, 20000);
+        Fixture s(base::class_of(64), nullptr, slab::Pages::fresh);
+        s.take(512);
+        EXPECT_EQ(Populated::calls, "0+16384 ");
+    }
+    for (const std::uint64_t nothing : {0U, 4095U}) {
+        const tests::ChangedOption option(&os::Options::populate, nothing);
+        Fixture s(base::class_of(64), nullptr, slab::Pages::fresh);
+        s.take(512);
+        EXPECT_EQ(Populated::calls, "0+16384 ");
+    }
 }
 
 // ---- pages of free blocks -----------------------------------------------------------------------

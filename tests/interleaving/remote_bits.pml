@@ -23,7 +23,7 @@
  * mirrors src/middle/remote_bits.cpp collect 9f0c87a59900ca5d
  * mirrors src/front/thread_heap.cpp settle e1bd02c3c1eb6a13
  * mirrors src/front/thread_heap.cpp release_empty_slabs b3b5613d1360535d
- * mirrors src/back/shared_pool.cpp acquire_slab 013b274a3ecace6a
+ * mirrors src/back/shared_pool.cpp acquire_slab 78af5310699f1017
  * mirrors src/back/shared_pool.cpp release_slab ec27ba3c6f5ca68b
  * mirrors src/back/superslab.cpp purge_records_page 185184090cd3869b
  * mirrors src/back/superslab.cpp purge_records 6f575c2a67ef3a04

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <random>
@@ -353,6 +354,56 @@ TEST(VirtualMemory, WhichPagesAreWantedIsAdvisedAndCountedAndARefusalIsTold) {
     EXPECT_EQ(counters.failed, failed + 2);
     EXPECT_EQ(counters.prefer, prefer + 4);
     EXPECT_EQ(counters.purge, purge);
+}
+
+TEST(VirtualMemory, PopulatedPagesAreResidentZeroAndCounted) {
+    constexpr std::size_t count = 8;
+    char* const start = static_cast<char*>(os::map(count * page_bytes));
+    ASSERT_NE(start, nullptr);
+    const std::uint64_t calls = os::memory_counters().populate;
+    os::populate(start + page_bytes, 4 * page_bytes);
+    EXPECT_EQ(os::memory_counters().populate, calls + 1);
+    unsigned char pages[count] = {};
+    ASSERT_TRUE(os::residency(start, count * page_bytes, pages));
+    if ((pages[1] & 1) == 0) GTEST_SKIP() << "the kernel is older than 5.14";
+    for (std::size_t i = 0; i < count; i++) EXPECT_EQ(pages[i] & 1, i >= 1 && i < 5 ? 1 : 0);
+    for (std::size_t i = 0; i < count * page_bytes; i++) ASSERT_EQ(start[i], 0);
+    os::unmap(start, count * page_bytes);
+}
+
+// Answers to advice, with the errno that is set.
+int advice_error = 0;
+constexpr os::MemoryCalls unwilling_calls = {
+    FakeKernel::table.map,
+    FakeKernel::table.unmap,
+    FakeKernel::table.remap,
+    [](void*, std::size_t, int) {
+        errno = advice_error;
+        return -1;
+    },
+    FakeKernel::table.residency,
+};
+
+TEST(VirtualMemoryDeathTest, AKernelThatCannotPopulateIsAskedOnceAndErrnoStays) {
+    EXPECT_EXIT(tests::in_child([] {
+                    os::set_memory_calls(&unwilling_calls);
+                    const os::MemoryCounters& counters = os::memory_counters();
+                    const std::uint64_t asked = counters.populate;
+                    const std::uint64_t failed = counters.failed;
+                    void* const start = reinterpret_cast<void*>(0x40000000);
+                    errno = 7;
+                    // For want of memory: it may be there the next time.
+                    advice_error = ENOMEM;
+                    for (int i = 0; i < 3; i++) os::populate(start, page_bytes);
+                    CHILD_REQUIRE(counters.populate == asked + 3);
+                    advice_error = EINVAL;
+                    for (int i = 0; i < 3; i++) os::populate(start, page_bytes);
+                    CHILD_REQUIRE(counters.populate == asked + 4);
+                    // What comes by faults instead is no failure.
+                    CHILD_REQUIRE(counters.failed == failed);
+                    CHILD_REQUIRE(errno == 7);
+                }),
+                testing::ExitedWithCode(0), "");
 }
 
 // ---- each call refused --------------------------------------------------------------------------

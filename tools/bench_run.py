@@ -221,12 +221,15 @@ class Bench:
         self._expected: dict[str, programs.Session] = {}
         self._traced: dict[pathlib.Path | None, dict[str, dict]] = {}
 
-    def _program(self, name: str, variant: str) -> pathlib.Path:
-        linked = self.allocators.plan.variants[variant].linked
-        path = self.build / "bin" / "_".join(filter(None, ("bench", name, linked)))
+    def _built(self, name: str) -> pathlib.Path:
+        path = self.build / "bin" / f"bench_{name}"
         if not path.exists():
             raise Missing(f"{path.name} is not built")
         return path
+
+    def _program(self, name: str, variant: str) -> pathlib.Path:
+        linked = self.allocators.plan.variants[variant].linked
+        return self._built(f"{name}_{linked}" if linked else name)
 
     def _run(self, command: list, variant: str, wrapped: bool = False,
              more: dict[str, str] | None = None, launcher: measure.Launcher | None = None,
@@ -399,7 +402,7 @@ class Bench:
 
     def box(self, name: str, seconds: float, repetitions: int) -> dict:
         """All benches of a box, repeated in random order by Google Benchmark itself."""
-        path = self._program(name.replace("/", "_"))
+        path = self._built(name.replace("/", "_"))
         written = self.folder / "box.json"
         written.unlink(missing_ok=True)
         run = self.launchers[0].run(

@@ -8,7 +8,7 @@
  * huge pages, and what was mapped before stays as it is: what the rounding costs is a small part of
  * what there is.
  *
- *     heap     0 ─────────────  8 MiB ──────────────────────────▶
+ *     heap     0 ── by default  8 MiB ──────────────────────────▶
  *     mapped     small pages   │  huge pages, in steps of 2 MiB
  *
  * The bound is an option (`HAKMEM_HUGE_PAGES_FROM`).
@@ -26,7 +26,7 @@
  * @invariant none
  * @failure   none
  * @cost      a load and a compare
- * @phase     introduced in 18
+ * @phase     introduced in 18; the bound an option in 20
  */
 #pragma once
 

@@ -45,7 +45,7 @@ constinit char* reservation_next HAK_GUARDED_BY(lock) = nullptr;
 constinit char* reservation_end HAK_GUARDED_BY(lock) = nullptr;
 constinit std::size_t reservation_bytes HAK_GUARDED_BY(lock) = first_reservation_bytes;
 constinit std::atomic<std::size_t> reserved{0};
-constinit bool refused HAK_GUARDED_BY(lock) = false;  // whether space is short
+constinit bool refused HAK_GUARDED_BY(lock) = false;  // whether the kernel has refused space
 constinit std::atomic<std::size_t> memory_limit{0};   // of the process; 0 until asked
 constinit std::atomic<std::uint32_t> vacant{0};       // superslabs without memory
 
@@ -255,6 +255,7 @@ Slab* acquire_slab(base::ClassId id, SlabOwner& owner, Growth growth) {
     const Run run = take(units, 1, growth, id);
     if (run.superslab == nullptr) return nullptr;
     Slab& slab = superslab::describe(run);
+    // Fresh pages are made resident by their first refill, unless one fault brings them anyway.
     slab::format(slab, id, run.zero && !is_huge(slab) ? slab::Pages::fresh : slab::Pages::unknown);
     slab.owner.store(&owner, std::memory_order_seq_cst);
     page_map::assign(slab.start, units.bytes(), page_map::Entry::of(owner.tag, id), &slab);
@@ -272,7 +273,6 @@ void release_slab(Slab& slab) {
 // [trim]
 void trim_reservation() {
     os::LockGuard guard(lock);
-    refused = true;
     reservation_bytes = base::superslab_bytes;
     const auto bytes = static_cast<std::size_t>(reservation_end - reservation_next);
     if (bytes == 0 || !os::unmap(reservation_next, bytes)) return;
@@ -310,14 +310,17 @@ void renew_room() {
 }
 
 std::size_t purge_within(Slab& slab) {
+    std::size_t purged = 0;
     if (is_huge(slab)) {
         const bool may_have_page =
             slab.stale && slab.free_count * slab.block_bytes >= base::page_bytes;
         if (!may_have_page) return 0;
         os::LockGuard guard(lock);
-        superslab::break_up(superslab::run_of(slab));
+        purged = superslab::break_up(superslab::run_of(slab));
+        // While that held the free units, a searcher may have taken the superslab for full.
+        note_room(slab.superslab->index);
     }
-    return slab::purge_free_pages(slab);
+    return purged + slab::purge_free_pages(slab);
 }
 
 bool is_huge(Slab& slab) {

@@ -17,8 +17,8 @@
  * kernel refuses. It is mapped one superslab at a time. Programs under `ulimit -v`, strict
  * overcommit or mlockall thus pay for what they use.
  *
- * Once the kernel has refused address space, or a program's request could not be met, reservations
- * are as small as can be, and what is reserved and not mapped goes back. Where the process
+ * Once the kernel has refused address space, reservations are as small as can be. Whoever finds
+ * that memory has run out gives back what is reserved and not mapped. Where the process
  * has a limit (RLIMIT_AS, RLIMIT_DATA) and superslabs make up more than half of it, memory is
  * *tight*: what is free in the superslabs at hand is collected before there is another one, and a
  * superslab that runs empty is unmapped at once. The program may want the space for a thread's
@@ -40,7 +40,7 @@
  * @invariant I1 every superslab that has a free unit has its room bit set
  * @failure   a null superslab or slab when the kernel gives no more memory; nothing is lost
  * @cost      stage 2: a search over bits and one compare-and-swap; bench: shared_pool
- * @phase     the idea is the recorded SP-SLOT; reshaped in 16
+ * @phase     the idea is the recorded SP-SLOT; reshaped in 16; fresh slabs in 20
  */
 #pragma once
 
@@ -94,8 +94,8 @@ Slab* acquire_slab(base::ClassId id, SlabOwner& owner, Growth growth);
 void release_slab(Slab& slab);
 
 /**
- * Gives back what is reserved and not mapped yet; from now on no more is reserved than is needed.
- * It may be what the allocator's own records or a thread's stack need.
+ * Gives back what is reserved and not mapped yet, and reserves in small steps again. It may be what
+ * the allocator's own records or a thread's stack need.
  */
 void trim_reservation();
 

@@ -27,18 +27,17 @@ void format(Slab& slab, base::ClassId id, Pages pages) {
 namespace {
 
 // [populate]
-// Blocks up to `end` are about to be handed out, and whoever gets them will write to them. Each
+// Blocks below `end` are about to be handed out, and whoever gets them will write to them. Each
 // page would cost a fault. A block of more than a page may be meant for something shorter, so its
 // pages wait for what is written.
 void populate(Slab& slab, unsigned end) {
-    constexpr std::size_t least_bytes = 4 * base::page_bytes;  // below, the call is not worth it
+    constexpr std::size_t least_bytes = 4 * base::page_bytes;  // fewer are not worth the call
     const std::size_t first = base::round_up(slab.fresh_from * slab.block_bytes, base::page_bytes);
     const std::size_t last = base::round_up(end * slab.block_bytes, base::page_bytes);
     slab.fresh_from = static_cast<std::uint16_t>(end);
-    if (last < first + least_bytes || slab.block_bytes > base::page_bytes) return;
+    if (slab.block_bytes > base::page_bytes) return;
     const std::size_t bytes = std::min<std::size_t>(last - first, os::options().populate);
-    const std::size_t whole_pages = bytes - bytes % base::page_bytes;
-    if (whole_pages > 0) os::populate(slab.start + first, whole_pages);
+    if (bytes >= least_bytes) os::populate(slab.start + first, bytes - bytes % base::page_bytes);
 }
 // [/populate]
 
@@ -149,6 +148,8 @@ const char* validate(const Slab& slab) {
         }
     }
     if (free_count != slab.free_count) return "slab I1";
+    const bool has_fresh = slab.fresh_from < slab.block_count;
+    if (has_fresh && !all_free(slab, slab.fresh_from, slab.block_count - 1u)) return "slab I4";
     const std::uint64_t beyond = ~base::bit_run(0, slab.block_count - (words - 1) * 64);
     const std::uint64_t remote = slab.remote_bits(words - 1).load(std::memory_order_relaxed);
     if (((slab.free_bits[words - 1] | remote) & beyond) != 0) return "slab I2";

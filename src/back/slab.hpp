@@ -32,9 +32,10 @@
  * @invariant I1 free_count is the number of free bits
  * @invariant I2 no bit is set beyond block_count
  * @invariant I3 no block is free and remotely freed at once
+ * @invariant I4 every block from fresh_from on is free
  * @failure   put() says "double free" instead of setting a bit twice
- * @cost      take: a few instructions a block; put: a few instructions a block or a word; bench:
- *            slab
+ * @cost      take: a few instructions a block, and a system call for some fresh pages; put: a few
+ *            instructions a block or a word; bench: slab
  * @phase     introduced in 16; fresh pages in 20
  */
 #pragma once
@@ -78,7 +79,7 @@ struct alignas(base::cache_line_bytes) Slab {
     std::uint16_t free_count;  ///< Free blocks.
     std::uint16_t first_word;  ///< No word below this one has a free bit.
     std::uint16_t reach;       ///< No block from this one on was taken since the last sweep.
-    std::uint16_t fresh_from;  ///< Blocks from this one on were never taken and have no pages yet.
+    std::uint16_t fresh_from;  ///< Blocks from here on were never taken; block_count if not known.
     bool listed;               ///< Whether it stands in its heap's list of slabs with free blocks.
     bool stale;                ///< Whether blocks came back since its free pages were purged.
     bool kept_length;          ///< Of a large block: whether it is longer for want of memory.
@@ -134,7 +135,7 @@ HAK_FAST bool index_of(const Slab& slab, const void* pointer, BlockIndex& index)
 /** What is known of the memory of a slab. */
 enum class Pages : bool {
     unknown,  ///< Some may be resident, or part of a huge one.
-    fresh,    ///< None is resident, and they are small ones.
+    fresh,    ///< Nobody has touched one, and they were not asked for in huge ones.
 };
 
 /**

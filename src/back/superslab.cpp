@@ -234,11 +234,18 @@ void give_back(const Run& run) {
 }
 // [/give_back]
 
-void break_up(const Run& run) {
+std::size_t break_up(const Run& run) {
+    Superslab& superslab = *run.superslab;
+    const std::uint64_t broken =
+        whole_huge_pages(run.bits()) & superslab.huge.load(std::memory_order_relaxed);
     for (unsigned first = 0; first < base::superslab_units; first += huge_page_units) {
-        const bool touched = (base::bit_run(first, huge_page_units) & run.bits()) != 0;
-        if (touched) set_huge(*run.superslab, first, os::PageSize::small);
+        if ((broken >> first & 1) != 0) set_huge(superslab, first, os::PageSize::small);
     }
+    const std::uint64_t before = superslab.taken.fetch_or(broken, std::memory_order_acquire);
+    const std::uint64_t mine = broken & ~before;
+    const std::size_t purged = purge_taken(superslab, mine);
+    superslab.taken.fetch_and(~mine, std::memory_order_seq_cst);
+    return purged;
 }
 
 // [purge]

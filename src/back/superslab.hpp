@@ -149,10 +149,12 @@ Run run_of(Slab& slab);
 void give_back(const Run& run);
 
 /**
- * Breaks up the huge pages that some units lie in, so that a part of them can be given back.
+ * Breaks up the huge pages that some units lie in, so that a part of them can be given back. The
+ * free units of these pages go at once: they are resident even if nobody has touched them.
  * @param run The units. Only one thread at a time may break up and purge.
+ * @return Bytes given back to the system.
  */
-void break_up(const Run& run);
+std::size_t break_up(const Run& run);
 
 /**
  * Purges the old generation, or both, and lets the recent one age.

@@ -128,14 +128,14 @@ bool purge(void* start, std::size_t bytes) {
 
 // [populate]
 void populate(void* start, std::size_t bytes) {
-    // A kernel that does not know the advice will not learn it.
-    static constinit std::atomic<bool> is_known{true};
-    if (!is_known.load(std::memory_order_relaxed)) return;
+    // A kernel that does not know the advice, or a filter that forbids it, will not think again.
+    static constinit std::atomic<bool> possible{true};
+    if (!possible.load(std::memory_order_relaxed)) return;
     count(counters.populate);
     constexpr int populate_write = 23;  // MADV_POPULATE_WRITE; older headers have no name for it
     const int saved_errno = errno;
     if (calls().advise(start, bytes, populate_write) == 0) return;
-    if (errno == EINVAL) is_known.store(false, std::memory_order_relaxed);
+    if (errno != ENOMEM && errno != EAGAIN) possible.store(false, std::memory_order_relaxed);
     errno = saved_errno;
 }
 // [/populate]

@@ -18,9 +18,10 @@
  * @calls     base/units
  * @threads   any; no state but atomic counters
  * @invariant none
- * @failure   every function says by its result that the kernel refused; nothing is half done
+ * @failure   a function that is needed says by its result that the kernel refused; nothing is half
+ *            done
  * @cost      one or two system calls
- * @phase     introduced in 16
+ * @phase     introduced in 16; populate in 20
  */
 #pragma once
 
@@ -62,7 +63,7 @@ struct MemoryCounters {
     std::atomic<std::uint64_t> prefer{0};        ///< madvise calls about the size of pages.
     std::atomic<std::uint64_t> populate{0};      ///< madvise calls that make pages resident.
     std::atomic<std::uint64_t> purged_bytes{0};  ///< Bytes given back by them.
-    std::atomic<std::uint64_t> failed{0};        ///< Calls that the kernel refused.
+    std::atomic<std::uint64_t> failed{0};  ///< Calls that the kernel refused, but for populate.
 };
 
 /** @return The counters of this process. */
@@ -137,7 +138,7 @@ bool purge(void* start, std::size_t bytes);
 
 /**
  * Makes fresh pages resident that are about to be written, at less than the price of a fault each.
- * Linux can since 5.14; where it cannot, or will not, the pages come by faults as ever.
+ * Linux can since 5.14; where it cannot, or may not, the pages come by faults as ever.
  * @param start Page-aligned start of mapped memory.
  * @param bytes Multiple of the page size.
  */

@@ -359,9 +359,11 @@ TEST(SharedPoolDeathTest, WhatIsReservedAndNotMappedCanBeGivenBack) {
                         mmap(end, 60 * mebibyte, PROT_NONE,
                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
                     CHILD_REQUIRE(other == end);
-                    // And no more is reserved than is needed.
-                    CHILD_REQUIRE(take(64).superslab != nullptr);
-                    CHILD_REQUIRE(pool::reserved_bytes() == 2 * superslab_bytes);
+                    // Reservations double again, from the smallest on.
+                    for (const std::size_t reserved : {8U, 16U, 16U, 32U, 32U, 32U, 32U, 64U}) {
+                        CHILD_REQUIRE(take(64).superslab != nullptr);
+                        CHILD_REQUIRE(pool::reserved_bytes() == reserved * mebibyte);
+                    }
                     CHILD_REQUIRE(pool::validate() == nullptr);
                 }),
                 testing::ExitedWithCode(0), "");

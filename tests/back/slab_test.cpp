@@ -351,7 +351,7 @@ TEST(Slab, OneCallPopulatesNoMoreThanTheOptionAllows) {
         s.take(512);
         EXPECT_EQ(Populated::calls, "0+16384 ");
     }
-    for (const std::uint64_t nothing : {0U, 4095U}) {
+    for (const std::uint64_t nothing : {0U, 16383U}) {
         const tests::ChangedOption option(&os::Options::populate, nothing);
         Fixture s(base::class_of(64), nullptr, slab::Pages::fresh);
         s.take(512);
@@ -545,6 +545,15 @@ TEST(Slab, I2_ABitBeyondTheLastBlockIsNoticed) {
         }
         EXPECT_EQ(slab::validate(*s), nullptr);
     }
+}
+
+TEST(Slab, I4_ABlockThatIsOutAboveTheFreshOnesIsNoticed) {
+    Fixture s(base::class_of(64), nullptr, slab::Pages::fresh);
+    s.take(100);
+    ASSERT_EQ(s->fresh_from, 100);
+    ASSERT_EQ(slab::validate(*s), nullptr);
+    s->fresh_from = 99;
+    EXPECT_STREQ(slab::validate(*s), "slab I4");
 }
 
 TEST(Slab, I3_ABlockThatIsFreeAndRemotelyFreedIsNoticed) {

@@ -697,19 +697,23 @@ TEST(Superslab, WhatTheKernelRefusesOfAHugePageStaysDirty) {
     EXPECT_FALSE(take(*s, 1).zero);
 }
 
-TEST(Superslab, OnlyThePagesThatARunTouchesAreBrokenUpAndOnlyOnce) {
-    HugeFixture s;
+TEST(Superslab, OnlyThePagesThatARunTouchesAreBrokenUpAndOnlyOnceAndWhatIsFreeThereGoes) {
+    HugeFixture s(5);
     const UnitRun low{&*s, 3, Units{2}, false};
     const UnitRun both{&*s, page_units - 1, Units{2}, false};
     Advices advices(*s);
-    superslab::break_up(low);
-    EXPECT_EQ(Advices::take(), std::vector{about(*s, 0, page_units, MADV_NOHUGEPAGE)});
+    EXPECT_EQ(superslab::break_up(low), (page_units - 5) * unit_bytes);
+    EXPECT_EQ(Advices::take(), (std::vector{about(*s, 0, page_units, MADV_NOHUGEPAGE),
+                                            about(*s, 5, page_units - 5, MADV_DONTNEED)}));
     EXPECT_EQ(s->huge, second_page);
-    superslab::break_up(low);
+    EXPECT_EQ(s->taken, base::bit_run(0, 5));
+    EXPECT_EQ(superslab::break_up(low), 0u);
     EXPECT_EQ(Advices::take(), std::vector<Advice>{});
-    superslab::break_up(both);
-    EXPECT_EQ(Advices::take(), std::vector{about(*s, page_units, page_units, MADV_NOHUGEPAGE)});
+    EXPECT_EQ(superslab::break_up(both), page_units * unit_bytes);
+    EXPECT_EQ(Advices::take(), (std::vector{about(*s, page_units, page_units, MADV_NOHUGEPAGE),
+                                            about(*s, page_units, page_units, MADV_DONTNEED)}));
     EXPECT_EQ(s->huge, 0u);
+    EXPECT_EQ(s->taken, base::bit_run(0, 5));
 }
 
 // ---- against a model of one unit at a time ------------------------------------------------------

@@ -576,6 +576,27 @@ def test_what_tools_print_is_understood():
         "put": {"time": [2000.0]}, "bad": {"failed": "no room"}}
 
 
+def test_a_box_is_measured_by_its_own_program(tmp_path):
+    program = tmp_path / "bin/bench_back_shelf"
+    program.parent.mkdir()
+    program.write_text(textwrap.dedent("""\
+        #!/bin/sh
+        for word; do case $word in --benchmark_out=*) out=${word#*=} ;; esac; done
+        [ "$1" = --benchmark_min_time=0.25 ] || exit 3
+        [ "$2" = --benchmark_repetitions=4 ] || exit 3
+        echo '{"benchmarks": [{"run_name": "put", "run_type": "iteration", "real_time": 2.5,' \\
+             '"time_unit": "ns"}]}' >"$out"
+        """), encoding="utf-8")
+    program.chmod(0o755)
+    with bench_run.measure.Launcher() as launcher:
+        bench = bench_run.Bench(tmp_path, None, [launcher], tmp_path, {})
+        assert bench.box("back/shelf", 0.25, 4) == {"put": {"time": [2.5]}}
+        with pytest.raises(bench_run.Failure, match="3"):
+            bench.box("back/shelf", 0.5, 4)
+        with pytest.raises(bench_run.Missing, match="bench_back_drawer is not built"):
+            bench.box("back/drawer", 0.25, 4)
+
+
 def test_locks_are_called_as_the_code_calls_them():
     code = (ROOT / "src/base/lock_rank.hpp").read_text(encoding="utf-8")
     names = re.search(r"lock_rank_names\[lock_ranks\] = \{(.*?)\}", code, re.DOTALL)[1]

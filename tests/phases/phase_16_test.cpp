@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "back/large.hpp"
+#include "back/shared_pool.hpp"
 #include "base/size_class.hpp"
 #include "base/units.hpp"
 #include "os/environment.hpp"
@@ -465,6 +466,17 @@ void run_out_of_memory(unsigned first_refused) {
 class Phase16Pristine : public tests::Pristine {};
 
 // From the first call on, which is for the first heap, to those for tables of a grown heap.
+// It may be what a record or a thread's stack lacks.
+TEST_F(Phase16Pristine, WhatCannotBeHadTakesTheUnusedReservationAlong) {
+    EXPECT_EXIT(in_child([] {
+                    CHILD_REQUIRE(allocate(100) != nullptr);
+                    CHILD_REQUIRE(back::shared_pool::reserved_bytes() == 64 * mebibyte);
+                    CHILD_REQUIRE(allocate(std::size_t{1} << 50) == nullptr);
+                    CHILD_REQUIRE(back::shared_pool::reserved_bytes() == 4 * mebibyte);
+                }),
+                testing::ExitedWithCode(0), "");
+}
+
 TEST_F(Phase16Pristine, WhicheverCallForMemoryIsTheFirstRefusedTheHeapStandsAndRecovers) {
     for (unsigned n = 1; n <= 40; n++) {
         EXPECT_EXIT(in_child([n] { run_out_of_memory(n); }), testing::ExitedWithCode(0), "") << n;

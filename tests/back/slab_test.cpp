@@ -547,15 +547,6 @@ TEST(Slab, I2_ABitBeyondTheLastBlockIsNoticed) {
     }
 }
 
-TEST(Slab, I4_ABlockThatIsOutAboveTheFreshOnesIsNoticed) {
-    Fixture s(base::class_of(64), nullptr, slab::Pages::fresh);
-    s.take(100);
-    ASSERT_EQ(s->fresh_from, 100);
-    ASSERT_EQ(slab::validate(*s), nullptr);
-    s->fresh_from = 99;
-    EXPECT_STREQ(slab::validate(*s), "slab I4");
-}
-
 TEST(Slab, I3_ABlockThatIsFreeAndRemotelyFreedIsNoticed) {
     Fixture s(ClassId::first);
     s.take(100);
@@ -565,6 +556,15 @@ TEST(Slab, I3_ABlockThatIsFreeAndRemotelyFreedIsNoticed) {
     EXPECT_STREQ(slab::validate(*s), "slab I3");
     s->remote_bits(63) = 0;
     EXPECT_EQ(slab::validate(*s), nullptr);
+}
+
+TEST(Slab, I4_ABlockThatIsOutAboveTheFreshOnesIsNoticed) {
+    Fixture s(base::class_of(64), nullptr, slab::Pages::fresh);
+    s.take(100);
+    ASSERT_EQ(s->fresh_from, 100);
+    ASSERT_EQ(slab::validate(*s), nullptr);
+    s->fresh_from = 99;
+    EXPECT_STREQ(slab::validate(*s), "slab I4");
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 // The replaceable allocation functions of C++ ([new.delete] in ISO C++20) that throw.
 //
-// They are compiled with exceptions, though they neither throw nor catch. A compiler may conclude
-// from a function that was compiled without that nothing ever comes out of it, and a program that
-// is linked with -flto would lose its handlers.
+// gcc compiles them with exceptions, though they neither throw nor catch. It may conclude from a
+// function that was compiled without that nothing ever comes out of it, and a program that is
+// linked with -flto would lose its handlers.
 
 #include <new>
 

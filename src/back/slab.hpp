@@ -166,7 +166,8 @@ unsigned take(Slab& slab, unsigned wanted, std::atomic<void*>* blocks);
 HAK_FAST void note_put(Slab& slab, unsigned word, unsigned count) {
     slab.stale = true;
     slab.free_count = static_cast<std::uint16_t>(slab.free_count + count);
-    slab.first_word = static_cast<std::uint16_t>(std::min<unsigned>(slab.first_word, word));
+    // Most often it does not change, and a branch that is foreseen costs less than a store.
+    if (word < slab.first_word) slab.first_word = static_cast<std::uint16_t>(word);
 }
 
 /**
@@ -190,9 +191,9 @@ HAK_FAST bool put(Slab& slab, unsigned word, std::uint64_t bits) {
  * @return Whether it was out; if it was free already, nothing has changed.
  */
 HAK_FAST bool put(Slab& slab, BlockIndex index) {
-    std::uint64_t& word = slab.free_bits[index.word()];
-    if (HAK_UNLIKELY((word & index.bit()) != 0)) return false;
-    word |= index.bit();
+    std::uint64_t word = slab.free_bits[index.word()];
+    if (HAK_UNLIKELY(base::test_and_set(word, index.value))) return false;
+    slab.free_bits[index.word()] = word;
     note_put(slab, index.word(), 1);
     return true;
 }

@@ -80,6 +80,18 @@ constexpr unsigned bit_count(std::uint64_t word) {
     return static_cast<unsigned>(std::popcount(word));
 }
 
+/**
+ * One instruction, where compilers make a mask, test it and add it.
+ * @param word A word; the bit is set in it.
+ * @param bit The bit's index; of a larger number only the lowest six bits count.
+ * @return Whether it was set already.
+ */
+inline bool test_and_set(std::uint64_t& word, std::uint64_t bit) {
+    bool was_set;
+    asm("btsq %2, %0" : "+r"(word), "=@ccc"(was_set) : "r"(bit));
+    return was_set;
+}
+
 // [take_run]
 /**
  * Takes the first run of ones off a word.

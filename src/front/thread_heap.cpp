@@ -362,7 +362,10 @@ bool ThreadHeap::refill(base::ClassId id, Growth growth) {
 // no order there are no such neighbours, so the processor guesses rightly that there is none. It
 // could not, were the question whether a block shares its word with the one before.
 void ThreadHeap::flush(base::ClassId id, unsigned count) {
-    const std::size_t bytes = base::row(id).block_bytes;
+    const std::ptrdiff_t bytes = base::row(id).block_bytes;
+    const auto block_at = [](const Slot* slot) {
+        return static_cast<char*>(slot->load(std::memory_order_relaxed));
+    };
     Slot* const first = state(id).base + 1;
     const Slot* const end = first + count;
     const Slot* const last = magazine(id).top.load(std::memory_order_relaxed);
@@ -371,27 +374,19 @@ void ThreadHeap::flush(base::ClassId id, unsigned count) {
     magazine(id).top.store(first - 1, std::memory_order_relaxed);
     Slot* from = first;
     while (from != end) {
-        char* lowest = static_cast<char*>(from->load(std::memory_order_relaxed));
-        const char* highest = lowest;
-        const Slot* const begin = from;
-        while (++from != end) {
-            char* const block = static_cast<char*>(from->load(std::memory_order_relaxed));
-            if (block == highest + bytes) {
-                highest = block;
-            } else if (block + bytes == lowest) {
-                lowest = block;
-            } else {
-                break;
-            }
+        char* const block = block_at(from++);
+        const std::ptrdiff_t step = from != end ? block_at(from) - block : 0;
+        if (HAK_LIKELY(step != bytes && step != -bytes)) {
+            put_block(id, block);
+            continue;
         }
-        const auto run = static_cast<unsigned>(from - begin);
-        if (run == 1) {
-            put_block(id, lowest);
-        } else {
-            put_run(id, lowest, run);
-        }
+        unsigned run = 1;
+        char* next = block + step;
+        for (; from != end && block_at(from) == next; from++, next += step) run++;
+        put_run(id, std::min(block, next - step), run);
     }
     Slot* to = first;
+#pragma GCC unroll 4
     for (; from <= last; from++, to++) {
         to->store(from->load(std::memory_order_relaxed), std::memory_order_relaxed);
     }

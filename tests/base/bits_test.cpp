@@ -120,6 +120,17 @@ TEST(Bits, TheFunctionsAreConstantExpressions) {
     static_assert(aligned_bits(64) == 1);
 }
 
+RC_GTEST_PROP(Bits, TestAndSetSaysWhatWasAndSetsThatBitAlone, (std::uint64_t word)) {
+    for (unsigned bit = 0; bit < 64; bit++) {
+        std::uint64_t after = word;
+        RC_ASSERT(test_and_set(after, bit) == is_set(word, bit));
+        RC_ASSERT(after == (word | bit_run(bit, 1)));
+        std::uint64_t again = word;
+        RC_ASSERT(test_and_set(again, bit + 64u * 63) == is_set(word, bit));  // modulo 64
+        RC_ASSERT(again == after);
+    }
+}
+
 RC_GTEST_PROP(Bits, TakenRunsAreDisjointAndTheirUnionIsTheWord, (std::uint64_t word)) {
     std::uint64_t rest = word;
     std::uint64_t seen = 0;

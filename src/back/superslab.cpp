@@ -37,6 +37,15 @@ bool clear_dirty(Superslab& superslab, std::uint64_t bits) {
     return true;
 }
 
+// Takes those of some units that are free. Nobody else gets them before they are put back.
+std::uint64_t take_free(Superslab& superslab, std::uint64_t bits) {
+    return bits & ~superslab.taken.fetch_or(bits, std::memory_order_acquire);
+}
+
+void put_back(Superslab& superslab, std::uint64_t bits) {
+    superslab.taken.fetch_and(~bits, std::memory_order_seq_cst);
+}
+
 // Purges runs of units that the caller has taken. What the kernel refuses stays dirty.
 std::size_t purge_taken(Superslab& superslab, std::uint64_t bits) {
     std::size_t purged = 0;
@@ -128,8 +137,7 @@ std::size_t purge_records(Superslab& superslab) {
     const std::uint64_t clean = ~(superslab.taken.load(std::memory_order_relaxed) |
                                   superslab.recent.load(std::memory_order_relaxed) |
                                   superslab.old.load(std::memory_order_relaxed));
-    const std::uint64_t before = superslab.taken.fetch_or(clean, std::memory_order_acquire);
-    const std::uint64_t mine = clean & ~before;
+    const std::uint64_t mine = take_free(superslab, clean);
     std::size_t purged = 0;
     for (std::uint64_t units = whole_pages(mine, page_bitmaps); units != 0;) {
         unsigned first = 0;
@@ -141,7 +149,7 @@ std::size_t purge_records(Superslab& superslab) {
         purged += purge_records_page(superslab.slabs + first);
         units &= ~base::bit_run(first, page_slabs);
     }
-    superslab.taken.fetch_and(~mine, std::memory_order_seq_cst);
+    put_back(superslab, mine);
     return purged;
 }
 // [/records]
@@ -230,7 +238,7 @@ bool extend(Run& run, base::Units count) {
 // [give_back]
 void give_back(const Run& run) {
     run.superslab->recent.fetch_or(run.bits(), std::memory_order_relaxed);
-    run.superslab->taken.fetch_and(~run.bits(), std::memory_order_seq_cst);
+    put_back(*run.superslab, run.bits());
 }
 // [/give_back]
 
@@ -241,10 +249,9 @@ std::size_t break_up(const Run& run) {
     for (unsigned first = 0; first < base::superslab_units; first += huge_page_units) {
         if ((broken >> first & 1) != 0) set_huge(superslab, first, os::PageSize::small);
     }
-    const std::uint64_t before = superslab.taken.fetch_or(broken, std::memory_order_acquire);
-    const std::uint64_t mine = broken & ~before;
+    const std::uint64_t mine = take_free(superslab, broken);
     const std::size_t purged = purge_taken(superslab, mine);
-    superslab.taken.fetch_and(~mine, std::memory_order_seq_cst);
+    put_back(superslab, mine);
     return purged;
 }
 
@@ -258,22 +265,20 @@ std::size_t purge(Superslab& superslab, bool all) {
         // Take the due units that are still free; only those can be purged.
         const std::uint64_t young = all ? 0 : recent;
         const std::uint64_t wanted = superslab.prefers_huge ? whole_huge_pages(due) & ~young : due;
-        const std::uint64_t before = superslab.taken.fetch_or(wanted, std::memory_order_acquire);
-        const std::uint64_t mine = wanted & ~before;
+        const std::uint64_t mine = take_free(superslab, wanted);
         purged = purge_taken(superslab, choose(superslab, mine, due, all));
-        superslab.taken.fetch_and(~mine, std::memory_order_seq_cst);
+        put_back(superslab, mine);
         if (purged > 0) purged += purge_records(superslab);
     }
     // Let the rest age, again as the units' master: a bit that moves between the words while
     // somebody else takes its unit would let dirty memory pass for zero.
     const std::uint64_t aging = recent & ~due;
     if (aging != 0) {
-        const std::uint64_t before = superslab.taken.fetch_or(aging, std::memory_order_acquire);
-        const std::uint64_t mine = aging & ~before;
+        const std::uint64_t mine = take_free(superslab, aging);
         const std::uint64_t dirty =
             superslab.recent.fetch_and(~mine, std::memory_order_relaxed) & mine;
         superslab.old.fetch_or(dirty, std::memory_order_relaxed);
-        superslab.taken.fetch_and(~mine, std::memory_order_seq_cst);
+        put_back(superslab, mine);
     }
     return purged;
 }

@@ -25,8 +25,10 @@
  * mirrors src/front/thread_heap.cpp release_empty_slabs b3b5613d1360535d
  * mirrors src/back/shared_pool.cpp acquire_slab 78af5310699f1017
  * mirrors src/back/shared_pool.cpp release_slab ec27ba3c6f5ca68b
+ * mirrors src/back/superslab.cpp take_free 124b1c151afcec79
+ * mirrors src/back/superslab.cpp put_back 2af23b8c2f7e0b2c
  * mirrors src/back/superslab.cpp purge_records_page 185184090cd3869b
- * mirrors src/back/superslab.cpp purge_records 6f575c2a67ef3a04
+ * mirrors src/back/superslab.cpp purge_records 5d8d2b0f9c3d7e3c
  *
  * run two_blocks -DSLABS=1 -DTHREADS=2
  * run two_slabs -DSLABS=2 -DTHREADS=1

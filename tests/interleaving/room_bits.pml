@@ -15,10 +15,12 @@
  * mirrors src/back/shared_pool.cpp search ebbb58f7993d1921
  * mirrors src/back/shared_pool.cpp give_back 345c39736bf9763b
  * mirrors src/back/shared_pool.cpp purge 36e78e31770cfc27
+ * mirrors src/back/superslab.cpp take_free 124b1c151afcec79
+ * mirrors src/back/superslab.cpp put_back 2af23b8c2f7e0b2c
  * mirrors src/back/superslab.cpp take 69f44c58e4d0bb8a
- * mirrors src/back/superslab.cpp give_back fcf2f2192cd1307f
- * mirrors src/back/superslab.cpp purge 95662f72fa2c6ba0
- * mirrors src/back/superslab.cpp purge_records 6f575c2a67ef3a04
+ * mirrors src/back/superslab.cpp give_back 98a36be57ea95fbd
+ * mirrors src/back/superslab.cpp purge 0da11df3608d31c1
+ * mirrors src/back/superslab.cpp purge_records 5d8d2b0f9c3d7e3c
  * mirrors src/back/superslab.cpp vacate 19a5edba3cf8709f
  * mirrors src/back/superslab.cpp occupy 58875f8611f9d0d7
  * mirrors src/back/shared_pool.cpp unmap_if_empty 2c2a1eb655a29d06

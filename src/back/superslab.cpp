@@ -42,6 +42,8 @@ std::uint64_t take_free(Superslab& superslab, std::uint64_t bits) {
     return bits & ~superslab.taken.fetch_or(bits, std::memory_order_acquire);
 }
 
+// What was done to the units is done before, and the search that finds a superslab full has one
+// order with this: it looks once more after it has cleared the room bit (back/shared_pool).
 void put_back(Superslab& superslab, std::uint64_t bits) {
     superslab.taken.fetch_and(~bits, std::memory_order_seq_cst);
 }

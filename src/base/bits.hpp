@@ -81,7 +81,7 @@ constexpr unsigned bit_count(std::uint64_t word) {
 }
 
 /**
- * One instruction, where compilers make a mask, test it and add it.
+ * One instruction, where compilers shift a mask, test with it and or it in.
  * @param word A word; the bit is set in it.
  * @param bit The bit's index; of a larger number only the lowest six bits count.
  * @return Whether it was set already.

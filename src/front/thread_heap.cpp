@@ -386,6 +386,7 @@ void ThreadHeap::flush(base::ClassId id, unsigned count) {
         put_run(id, std::min(block, next - step), run);
     }
     Slot* to = first;
+    // To move a slot takes two instructions, and to count it three more.
 #pragma GCC unroll 4
     for (; from <= last; from++, to++) {
         to->store(from->load(std::memory_order_relaxed), std::memory_order_relaxed);

@@ -113,7 +113,7 @@ TEST(Bits, RunsOfRandomWordsOfEveryDensity) {
     }
 }
 
-TEST(Bits, TheFunctionsAreConstantExpressions) {
+TEST(Bits, WhatIsSaidOfRunsIsAConstantExpression) {
     static_assert(run_starts(0b01110110, 3) == 0b00010000);
     static_assert(run_starts(0b01110110, 2) == 0b00110010);
     static_assert(bit_run(0, 64) == ~std::uint64_t{0});

@@ -229,18 +229,66 @@ TEST(ThreadHeap, BlocksOfManySlabsAreFlushedWholeInWhateverOrderTheyCome) {
     }
 }
 
+// What a process says that ends because it freed this block twice.
+std::string double_free_of(const void* block) {
+    std::ostringstream name;
+    name << "double free.*" << block;
+    return name.str();
+}
+
 TEST(ThreadHeap, OfNeighboursTheOneThatIsFreeAlreadyIsNamed) {
     Own heap;
+    const std::vector<void*> up = take(*heap, tiny, 10);
+    const std::vector<void*> down(up.rbegin(), up.rend());
+    for (const std::vector<void*>& blocks : {up, down}) {
+        EXPECT_DEATH(
+            {
+                heap->give_back(up[5]);
+                give(*heap, tiny, blocks);
+                heap->empty_out();
+            },
+            double_free_of(up[5]));
+    }
+    give(*heap, tiny, up);
+}
+
+TEST(ThreadHeap, ABlockThatComesTwiceInOneFlushIsNamed) {
+    Own heap;
     const std::vector<void*> blocks = take(*heap, tiny, 10);
-    std::ostringstream name;
-    name << "double free.*" << blocks[5];
-    EXPECT_DEATH(
-        {
-            heap->give_back(blocks[5]);
-            give(*heap, tiny, blocks);
-            heap->empty_out();
-        },
-        name.str());
+    // At a turn, side by side, and with others between.
+    for (const auto& order : std::initializer_list<std::vector<unsigned>>{
+             {4, 5, 6, 5}, {6, 5, 4, 5}, {4, 5, 5, 6}, {5, 9, 1, 5}}) {
+        EXPECT_DEATH(
+            {
+                for (const unsigned i : order) give(*heap, tiny, blocks[i]);
+                heap->empty_out();
+            },
+            double_free_of(blocks[5]));
+    }
+    give(*heap, tiny, blocks);
+}
+
+TEST(ThreadHeap, ARunGoesOnIntoTheNextSlabAndIsCheckedThereToo) {
+    Own heap;
+    const unsigned count = base::row(tiny).blocks;
+    std::vector<void*> blocks = take(*heap, tiny, 2 * count);
+    std::sort(blocks.begin(), blocks.end());
+    const back::Slab& lower = slab_of(blocks[0]);
+    const back::Slab& upper = slab_of(blocks[count]);
+    ASSERT_EQ(upper.start, lower.start + base::unit_bytes) << "the pool gives the lowest unit first";
+    const std::vector<void*> up(blocks.begin() + count - 5, blocks.begin() + count + 5);
+    const std::vector<void*> down(up.rbegin(), up.rend());
+    for (const std::vector<void*>& order : {up, down}) {
+        for (const unsigned twice : {2u, 7u}) {  // of the lower slab, and of the upper one
+            EXPECT_DEATH(
+                {
+                    heap->give_back(up[twice]);
+                    give(*heap, tiny, order);
+                    heap->empty_out();
+                },
+                double_free_of(up[twice]));
+        }
+    }
     give(*heap, tiny, blocks);
 }
 

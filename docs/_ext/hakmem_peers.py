@@ -99,15 +99,16 @@ class PeersTable(PeersDirective):
         suite = self.arguments[0]
         variants = self.found.variants(suite)
         ours = self.found.plan.ours
-        words = ["", "Unit", *variants.values(), f"{variants[ours]} to the best"]
+        # The ratio comes first: with many peers the page has to be scrolled for the last columns.
+        words = ["", "Unit", f"{variants[ours]} to the best", *variants.values()]
         head = [[nodes.Text(word)] for word in words]
         body = []
         for row in self.found.rows(suite):
             unit = self.found.plan.metrics[row.metric].unit
-            cells = [[nodes.Text(self.found.row_title(row))], [nodes.Text(unit)]]
+            cells = [[nodes.Text(self.found.row_title(row))], [nodes.Text(unit)],
+                     [nodes.paragraph("", "", self.ratio(row, variants))]]
             cells += [[nodes.paragraph("", "", value_node(self.found.value(row, name)))]
                       for name in variants]
-            cells.append([nodes.paragraph("", "", self.ratio(row, variants))])
             body.append(cells)
         return [table([head], body, ("numbers", "bench", "bench-table"))]
 
@@ -118,7 +119,8 @@ class PeersTable(PeersDirective):
         if ratio is None:
             state = value.state if value.state != results.MEASURED else results.MISSING
             return figure(state, state, False, "", value.reason)
-        spread = f"{ratio.low:.2f}–{ratio.high:.2f}, {variants[best]}"
+        low, high = f"{ratio.low:.2f}", f"{ratio.high:.2f}"
+        spread = (f"{low}–{high}, " if low != high else "") + variants[best]
         return figure(f"{ratio.middle:.2f}", results.MEASURED, value.stale, value.commit, "",
                       spread)
 

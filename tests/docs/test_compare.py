@@ -514,8 +514,11 @@ def words(page):
 
 def test_a_page_shows_the_newest_comparison_and_its_verdicts(small_docs, recorded):
     recorded(three(99, 99, 99), "older", finished="2025-01-01T00:00:00+00:00")
-    recorded(three(8, 9, 12) | {"1024.lifo": {
-        "ours": cell(9), "libc": cell(10), "fast": {"failed": "ended by signal 11"}}},
+    recorded(three(8, 9, 12) | {
+        "1024.lifo": {
+            "ours": cell(9), "libc": cell(10), "fast": {"failed": "ended by signal 11"}},
+        "4096.lifo": {
+            "ours": cell(11, 12, 13), "libc": cell(10, 10, 10), "fast": cell(20, 20, 20)}},
         libraries={"fast": {"file": "libfast.so", "bytes": 1234, "sha256": "ab12"}})
     page, warnings = small_docs.build("""\
         .. peers-run::
@@ -528,7 +531,8 @@ def test_a_page_shows_the_newest_comparison_and_its_verdicts(small_docs, recorde
     assert "anvil" in text and "older" not in text
     assert "libfast.so, 1,234 bytes, SHA-256 ab12" in text
     assert "1.200 of libc, 4,096 B, lifo 3 of 3 not met" in text
-    assert "16 B, lifo ns 8 10 20 0.80 0.80–0.80, libc" in text
+    assert "16 B, lifo ns 0.80 libc 8 10 20" in text
+    assert "4,096 B, lifo ns 1.20 1.15–1.25, libc 12 11–13 10 20" in text
     assert 'title="ended by signal 11">failed<' in page
     assert "16 B, lifo: Ours 0.800, libc 1, Fast 2" in page and "<svg role" in page
     assert "stale" not in text

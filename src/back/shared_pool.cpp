@@ -251,10 +251,11 @@ void give_back(const Run& run) {
 }
 
 Slab* acquire_slab(base::ClassId id, SlabOwner& owner, Growth growth) {
-    const base::Units units{base::row(id).slab_units};
+    const base::SizeClass& row = base::row(id);
+    const base::Units units{row.slab_units};
     const Run run = take(units, 1, growth, id);
     if (run.superslab == nullptr) return nullptr;
-    Slab& slab = superslab::describe(run);
+    Slab& slab = superslab::describe(run, words_of(row.blocks));
     // Fresh pages are made resident by their first refill, unless one fault brings them anyway.
     slab::format(slab, id, run.zero && !is_huge(slab) ? slab::Pages::fresh : slab::Pages::unknown);
     slab.owner.store(&owner, std::memory_order_seq_cst);

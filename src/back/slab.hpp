@@ -63,13 +63,24 @@ struct SlabOwner {
 
 constexpr unsigned slab_words_max = base::slab_blocks_max / base::word_bits;  ///< 64.
 
+/**
+ * @param blocks Blocks of a slab.
+ * @return The words that a bitmap of them has.
+ */
+constexpr unsigned words_of(unsigned blocks) {
+    return (blocks + base::word_bits - 1) / base::word_bits;
+}
+
+/** A word of remote bits lies so many words behind that of free bits: one page. */
+constexpr unsigned remote_words_ahead = base::page_bytes / sizeof(std::uint64_t);
+
 /** The record of a slab: two cache lines. All zero is the state of an unused one. */
 struct alignas(base::cache_line_bytes) Slab {
     // const while in use
     char* start;                ///< First byte of block 0; unit-aligned.
     std::size_t block_bytes;    ///< Usable bytes of a block; for a large one, all that it has.
     Superslab* superslab;       ///< Where its units come from; null for an own mapping.
-    std::uint64_t* free_bits;   ///< slab_words_max words, and the remote bits behind them.
+    std::uint64_t* free_bits;   ///< As many words as it has; the remote bits lie apart.
     std::uint32_t reciprocal;   ///< As in the class's row; 0 for a large block.
     std::uint16_t block_count;  ///< Blocks in the slab; 1 for a large one.
     base::ClassId class_id;     ///< A small class, or large.
@@ -96,10 +107,10 @@ struct alignas(base::cache_line_bytes) Slab {
      * @return The remote bits of that word.
      */
     std::atomic<std::uint64_t>& remote_bits(unsigned word) const {
-        return reinterpret_cast<std::atomic<std::uint64_t>*>(free_bits)[slab_words_max + word];
+        return reinterpret_cast<std::atomic<std::uint64_t>*>(free_bits)[remote_words_ahead + word];
     }
     /** @return Words in use of each bitmap. */
-    unsigned word_count() const { return (block_count + base::word_bits - 1u) / base::word_bits; }
+    unsigned word_count() const { return words_of(block_count); }
     /** @return Whether no block is out. */
     bool empty() const { return free_count == block_count; }
 };

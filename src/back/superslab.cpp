@@ -1,5 +1,7 @@
 #include "back/superslab.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <new>
 
 #include "back/huge_pages.hpp"
@@ -12,19 +14,41 @@ namespace hakmem::back::superslab {
 
 namespace {
 
-constexpr std::size_t unit_words = 2 * slab_words_max;  // free bits and remote bits
-constexpr std::size_t unit_bits_bytes = unit_words * sizeof(std::uint64_t);
+constexpr std::size_t word_bytes = sizeof(std::uint64_t);
 constexpr std::size_t slabs_bytes = base::superslab_units * sizeof(Slab);
 constexpr unsigned page_slabs = base::page_bytes / sizeof(Slab);
-constexpr unsigned page_bitmaps = base::page_bytes / unit_bits_bytes;
 static_assert(slabs_bytes % base::page_bytes == 0, "bitmaps begin on a page of their own");
 constexpr unsigned huge_page_units = huge_pages::page_bytes / base::unit_bytes;
 static_assert(base::superslab_units % huge_page_units == 0, "no huge page serves two superslabs");
 
-std::uint64_t* bits_of(const Superslab& superslab, unsigned unit) {
-    char* const bitmaps = reinterpret_cast<char*>(superslab.slabs) + slabs_bytes;
-    return reinterpret_cast<std::uint64_t*>(bitmaps) + unit * unit_words;
+// [bitmaps]
+// Bitmaps lie with those of about their length, so that short ones share pages. Lengths are powers
+// of two; the shortest is a cache line, which no two slabs share.
+constexpr unsigned shortest_bitmap = base::cache_line_bytes / word_bytes;
+constexpr unsigned page_words = base::page_bytes / word_bytes;
+static_assert(remote_words_ahead == page_words, "a page of free bits, then one of remote bits");
+
+// How many units have their bitmaps on one pair of pages.
+constexpr unsigned pair_units(unsigned length) { return page_words / length; }
+
+// Bytes of all bitmaps that are shorter than a length.
+constexpr std::size_t bitmaps_bytes(unsigned length) {
+    std::size_t bytes = 0;
+    for (unsigned shorter = shortest_bitmap; shorter < length; shorter *= 2) {
+        bytes += base::superslab_units / pair_units(shorter) * 2 * base::page_bytes;
+    }
+    return bytes;
 }
+
+std::uint64_t* bits_of(const Superslab& superslab, unsigned unit, unsigned words) {
+    const unsigned length = std::max(std::bit_ceil(words), shortest_bitmap);
+    char* const bitmaps =
+        reinterpret_cast<char*>(superslab.slabs) + slabs_bytes + bitmaps_bytes(length);
+    auto* const pair = reinterpret_cast<std::uint64_t*>(bitmaps) +
+                       unit / pair_units(length) * std::size_t{2} * page_words;
+    return pair + unit % pair_units(length) * std::size_t{length};
+}
+// [/bitmaps]
 
 // Clears the dirty bits of units that the caller has taken, and says whether there were any.
 bool clear_dirty(Superslab& superslab, std::uint64_t bits) {
@@ -141,10 +165,12 @@ std::size_t purge_records(Superslab& superslab) {
                                   superslab.old.load(std::memory_order_relaxed));
     const std::uint64_t mine = take_free(superslab, clean);
     std::size_t purged = 0;
-    for (std::uint64_t units = whole_pages(mine, page_bitmaps); units != 0;) {
-        unsigned first = 0;
-        const std::size_t bytes = base::take_run(units, first) * unit_bits_bytes;
-        if (os::purge(bits_of(superslab, first), bytes)) purged += bytes;
+    for (unsigned length = shortest_bitmap; length <= slab_words_max; length *= 2) {
+        for (std::uint64_t units = whole_pages(mine, pair_units(length)); units != 0;) {
+            unsigned first = 0;
+            const std::size_t bytes = base::take_run(units, first) * length * word_bytes * 2;
+            if (os::purge(bits_of(superslab, first, length), bytes)) purged += bytes;
+        }
     }
     for (std::uint64_t units = whole_pages(mine, page_slabs); units != 0;) {
         const unsigned first = base::lowest_bit(units);
@@ -160,7 +186,7 @@ std::size_t purge_records(Superslab& superslab) {
 
 Superslab* create(std::uint32_t index) {
     const auto [record, pages] = meta_arena::allocate_both(
-        sizeof(Superslab), slabs_bytes + base::superslab_units * unit_bits_bytes);
+        sizeof(Superslab), slabs_bytes + bitmaps_bytes(2 * slab_words_max));
     if (record == nullptr) return nullptr;
     auto* const superslab = new (record) Superslab{};
     superslab->index = index;
@@ -192,11 +218,11 @@ char* vacate(Superslab& superslab) {
     return start;
 }
 
-Slab& describe(const Run& run) {
+Slab& describe(const Run& run, unsigned words) {
     Slab& slab = run.superslab->slabs[run.first];
     slab.start = run.start();
     slab.superslab = run.superslab;
-    slab.free_bits = bits_of(*run.superslab, run.first);
+    slab.free_bits = bits_of(*run.superslab, run.first, words);
     slab.unit_count = static_cast<std::uint8_t>(run.count.value);
     return slab;
 }
@@ -294,7 +320,9 @@ const char* validate(const Superslab& superslab) {
     for (unsigned i = 0; i < base::superslab_units; i++) {
         const Slab& slab = superslab.slabs[i];
         const bool in_use = slab.owner.load(std::memory_order_acquire) != nullptr;
-        if (in_use && slab.free_bits != bits_of(superslab, i)) return "superslab I2";
+        if (in_use && slab.free_bits != bits_of(superslab, i, slab.word_count())) {
+            return "superslab I2";
+        }
     }
     return nullptr;
 }

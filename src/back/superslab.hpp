@@ -29,12 +29,16 @@
  * Whoever wants to do something to free units *takes* them first, purging included. That one rule
  * replaces a lock: a taken unit has one master.
  *
- * The records of its slabs and their bitmaps lie outside the superslab, on pages of their own:
+ * The records of its slabs and their bitmaps lie outside the superslab, on pages of their own. Most
+ * slabs have few blocks, so each unit has a place for bitmaps of 8, 16, 32 and 64 words, and those of
+ * one length share pages: free bits have one, and the remote bits that belong to them the next. What
+ * is never touched is never resident.
  *
- *     | 64 slab records | bits of unit 0: free, remote | bits of unit 1 | … |
+ *     | 64 slab records | 8 words: 64 units | 16 words: 32 units | 32 more | 32 words: … | 64 words: … |
+ *         2 pages          free    remote      free    remote
  *
  * All zero is a valid state of a page of these while no slab on it is in use, so it too is given
- * back when all units that it serves are free: four units a page of bitmaps, 32 a page of records.
+ * back when all units that it serves are free.
  *
  * @owns      its words; its slab records while they are unused
  * @calls     base/bits base/size_class base/units back/huge_pages back/meta_arena back/page_map
@@ -42,10 +46,10 @@
  * @threads   any; the words are atomic. Taking is acquire, giving back is release: what the last
  *            master wrote to a unit is seen by the next
  * @invariant I1 a unit is in at most one of the two dirty generations
- * @invariant I2 the record of a slab in use leads to the bitmaps of its unit
+ * @invariant I2 the record of a slab in use leads to the bitmaps of its unit, of its length
  * @failure   take() reports no_bit when there is no run
  * @cost      one compare-and-swap a run; bench: superslab
- * @phase     introduced in 16; huge pages in 18
+ * @phase     introduced in 16; huge pages in 18, bitmaps by length in 21
  */
 #pragma once
 
@@ -132,9 +136,10 @@ bool extend(Run& run, base::Units count);
 /**
  * Prepares the record of the slab that begins where a run begins.
  * @param run The units, which the caller has taken.
- * @return The record, with its place described.
+ * @param words How many words each of its bitmaps has, 1 to slab_words_max.
+ * @return The record, with its place and its bitmaps' described.
  */
-Slab& describe(const Run& run);
+Slab& describe(const Run& run, unsigned words = 1);
 
 /**
  * @param slab A slab in use, of a superslab.

@@ -69,7 +69,7 @@ public:
     }
 
 private:
-    alignas(64) std::uint64_t words_[2 * back::slab_words_max] = {};
+    alignas(64) std::uint64_t words_[back::remote_words_ahead + back::slab_words_max] = {};
     Slab slab_{};
 };
 

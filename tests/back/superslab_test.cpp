@@ -34,8 +34,8 @@ using tests::FaultInjection;
 using tests::leave_arena_room;
 
 constexpr std::uint64_t all_units = ~std::uint64_t{0};
-constexpr std::size_t word_bytes = sizeof(std::uint64_t);
-constexpr unsigned units_a_bitmap_page = base::page_bytes / (2 * back::slab_words_max * word_bytes);
+constexpr unsigned bitmap_lengths[] = {8, 16, 32, 64};  // words
+constexpr unsigned page_words = base::page_bytes / sizeof(std::uint64_t);
 constexpr unsigned units_a_record_page = base::page_bytes / sizeof(back::Slab);
 
 // A superslab that belongs to the test and not to the pool.
@@ -268,19 +268,46 @@ TEST(Superslab, ARecordLeadsBackToItsRun) {
 
 TEST(Superslab, TheBitmapsOfTwoUnitsAreApart) {
     Fixture s;
+    const auto words = [](unsigned unit) { return 1 + unit * 29 % back::slab_words_max; };
     back::Slab* slabs[superslab_units];
     for (unsigned i = 0; i < superslab_units; i++) {
-        slabs[i] = &superslab::describe(take(*s, 1));
-        for (unsigned w = 0; w < back::slab_words_max; w++) {
+        slabs[i] = &superslab::describe(take(*s, 1), words(i));
+        for (unsigned w = 0; w < words(i); w++) {
             slabs[i]->free_bits[w] = i + 1;
             slabs[i]->remote_bits(w) = i + 101;
         }
     }
     for (unsigned i = 0; i < superslab_units; i++) {
-        for (unsigned w = 0; w < back::slab_words_max; w++) {
+        for (unsigned w = 0; w < words(i); w++) {
             ASSERT_EQ(slabs[i]->free_bits[w], i + 1);
             ASSERT_EQ(slabs[i]->remote_bits(w), i + 101);
         }
+    }
+}
+
+TEST(Superslab, TheBitmapsOfTwoUnitsShareNoCacheLine) {
+    Fixture s;
+    const UnitRun runs[] = {take(*s, 1), take(*s, 1)};
+    for (unsigned words = 1; words <= back::slab_words_max; words++) {
+        back::Slab& low = superslab::describe(runs[0], words);
+        back::Slab& high = superslab::describe(runs[1], words);
+        const auto line = [](const void* place) {
+            return reinterpret_cast<std::uintptr_t>(place) / base::cache_line_bytes;
+        };
+        EXPECT_LT(line(low.free_bits + words - 1), line(high.free_bits)) << words;
+        EXPECT_LT(line(high.free_bits + words - 1), line(&low.remote_bits(0))) << words;
+    }
+}
+
+TEST(Superslab, ShortBitmapsTakeTwoPages) {
+    Fixture s;
+    const std::uint64_t* lowest = nullptr;
+    for (unsigned i = 0; i < superslab_units; i++) {
+        back::Slab& slab = superslab::describe(take(*s, 1), 1 + i % bitmap_lengths[0]);
+        if (i == 0) lowest = slab.free_bits;
+        EXPECT_EQ(slab.free_bits, lowest + std::size_t{i} * bitmap_lengths[0]);
+        EXPECT_EQ(reinterpret_cast<std::uint64_t*>(&slab.remote_bits(0)),
+                  slab.free_bits + page_words);
     }
 }
 
@@ -398,11 +425,12 @@ TEST(Superslab, OfTwoRunsTheOneThatWasRefusedStaysDirty) {
 }
 
 TEST(Superslab, RecordsAndBitmapsGoWhenTheWholePageIsUnused) {
+    constexpr unsigned words = 16;  // a page of these serves as many units as one of records
     Fixture s;
     const UnitRun low = take(*s, units_a_record_page);
     const UnitRun high = take(*s, units_a_record_page);
-    back::Slab& used = superslab::describe(low);
-    back::Slab& unused = superslab::describe(high);
+    back::Slab& used = superslab::describe(low, words);
+    back::Slab& unused = superslab::describe(high, words);
     used.free_bits[0] = unused.free_bits[0] = 1;
     superslab::give_back(high);
     superslab::purge(*s, true);
@@ -411,27 +439,34 @@ TEST(Superslab, RecordsAndBitmapsGoWhenTheWholePageIsUnused) {
     EXPECT_EQ(used.free_bits[0], 1u);
     EXPECT_EQ(s->taken, low.bits());
     EXPECT_EQ(superslab::validate(*s), nullptr);
-    EXPECT_EQ(superslab::describe(take(*s, 1)).free_bits[0], 0u);
+    EXPECT_EQ(superslab::describe(take(*s, 1), words).free_bits[0], 0u);
 }
 
 TEST(Superslab, ABitmapStaysWhileAnotherUnitOfItsPageIsTakenOrDirty) {
-    Fixture s;
-    const UnitRun mine = take(*s, 1);
-    const UnitRun other = take(*s, units_a_bitmap_page - 1);
-    std::uint64_t* const bits = superslab::describe(mine).free_bits;
-    bits[0] = 1;
-    superslab::give_back(mine);
-    superslab::purge(*s, true);
-    EXPECT_EQ(bits[0], 1u);  // the others are taken
-    superslab::give_back(other);
-    superslab::purge(*s, false);
-    EXPECT_EQ(bits[0], 1u);  // the others may be wanted again soon
-    superslab::purge(*s, false);
-    EXPECT_EQ(bits[0], 0u);
+    for (const unsigned length : bitmap_lengths) {
+        Fixture s;
+        const UnitRun mine = take(*s, 1);
+        const UnitRun other = take(*s, page_words / length - 1);
+        back::Slab& slab = superslab::describe(mine, length);
+        std::uint64_t* const bits = slab.free_bits;
+        std::atomic<std::uint64_t>& remote = slab.remote_bits(0);
+        bits[0] = remote = 1;
+        superslab::give_back(mine);
+        superslab::purge(*s, true);
+        EXPECT_EQ(bits[0] & remote, 1u) << length;  // the others are taken
+        superslab::give_back(other);
+        superslab::purge(*s, false);
+        EXPECT_EQ(bits[0] & remote, 1u) << length;  // the others may be wanted again soon
+        superslab::purge(*s, false);
+        EXPECT_EQ(bits[0] | remote, 0u) << length;
+    }
 }
 
 TEST(Superslab, ARecordThatStandsInAStackOfNoticesStaysWithItsPage) {
-    constexpr std::size_t bitmaps = superslab_units / units_a_bitmap_page * base::page_bytes;
+    std::size_t bitmaps = 0;
+    for (const unsigned length : bitmap_lengths) {
+        bitmaps += superslab_units * length / page_words * 2 * base::page_bytes;
+    }
     Fixture s;
     const UnitRun run = take(*s, 64);
     s->slabs[0].start = s->slabs[63].start = run.start();
@@ -447,7 +482,8 @@ TEST(Superslab, ARecordThatStandsInAStackOfNoticesStaysWithItsPage) {
 
 TEST(Superslab, WhichPagesOfRecordsTheKernelRefusesDoesNotMatter) {
     Fixture s;
-    for (unsigned refused = 1; refused <= 4; refused++) {  // the units, the bitmaps, two of records
+    for (unsigned refused = 1; refused <= 7;
+         refused++) {  // the units, four of bitmaps, two of records
         const UnitRun run = take(*s, 64);
         s->slabs[0].start = s->slabs[63].start = run.start();
         superslab::give_back(run);
@@ -456,8 +492,8 @@ TEST(Superslab, WhichPagesOfRecordsTheKernelRefusesDoesNotMatter) {
                 {.calls = FaultInjection::advise, .first = refused, .last = refused});
             superslab::purge(*s, true);
         }
-        EXPECT_EQ(s->slabs[0].start != nullptr, refused == 3 || refused == 1);
-        EXPECT_EQ(s->slabs[63].start != nullptr, refused == 4 || refused == 1);
+        EXPECT_EQ(s->slabs[0].start != nullptr, refused == 6 || refused == 1);
+        EXPECT_EQ(s->slabs[63].start != nullptr, refused == 7 || refused == 1);
         EXPECT_EQ(s->taken, 0u);
         for (unsigned i = 0; i < superslab_units; i++) EXPECT_FALSE(s->slabs[i].dirty);
     }
@@ -803,7 +839,10 @@ RC_GTEST_PROP(Superslab, ItActsAsAnArrayOfUnitsWithAStateEach, ()) {
                     return clean * base::page_bytes;
                 };
                 if (expected > 0) {
-                    expected += pages(units_a_bitmap_page) + pages(units_a_record_page);
+                    expected += pages(units_a_record_page);
+                    for (const unsigned length : bitmap_lengths) {
+                        expected += 2 * pages(page_words / length);
+                    }
                 }
                 RC_ASSERT(superslab::purge(*s, all) == expected);
                 break;

@@ -18,7 +18,7 @@
  * mirrors src/back/superslab.cpp take_free 124b1c151afcec79
  * mirrors src/back/superslab.cpp put_back 2af23b8c2f7e0b2c
  * mirrors src/back/superslab.cpp purge_taken 8db529cc0e135560
- * mirrors src/back/superslab.cpp purge_records 5d8d2b0f9c3d7e3c
+ * mirrors src/back/superslab.cpp purge_records 120b8691602f2cdb
  * mirrors src/back/superslab.cpp take 69f44c58e4d0bb8a
  * mirrors src/back/superslab.cpp extend 531ebaafb83338c2
  * mirrors src/back/superslab.cpp give_back 98a36be57ea95fbd

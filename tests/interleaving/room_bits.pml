@@ -20,7 +20,7 @@
  * mirrors src/back/superslab.cpp take 69f44c58e4d0bb8a
  * mirrors src/back/superslab.cpp give_back 98a36be57ea95fbd
  * mirrors src/back/superslab.cpp purge 0da11df3608d31c1
- * mirrors src/back/superslab.cpp purge_records 5d8d2b0f9c3d7e3c
+ * mirrors src/back/superslab.cpp purge_records 120b8691602f2cdb
  * mirrors src/back/superslab.cpp vacate 19a5edba3cf8709f
  * mirrors src/back/superslab.cpp occupy 58875f8611f9d0d7
  * mirrors src/back/shared_pool.cpp unmap_if_empty 2c2a1eb655a29d06

@@ -16,9 +16,13 @@ std::vector<std::size_t> listed_sizes() {
     for (std::size_t start : {std::size_t{256}, std::size_t{512}}) {
         for (std::size_t i = 1; i <= 8; i++) sizes.push_back(start + i * start / 8);
     }
-    for (std::size_t start = 1024; start < 32768; start *= 2) {
+    for (std::size_t start : {std::size_t{1024}, std::size_t{2048}}) {
         for (std::size_t i = 1; i <= 4; i++) sizes.push_back(start + i * start / 4);
     }
+    for (std::size_t start : {std::size_t{4096}, std::size_t{8192}}) {
+        for (std::size_t i = 1; i <= 8; i++) sizes.push_back(start + i * start / 8);
+    }
+    for (std::size_t s = 20 * kibibyte; s <= 32 * kibibyte; s += 4 * kibibyte) sizes.push_back(s);
     return sizes;
 }
 
@@ -30,10 +34,12 @@ TEST(SizeClass, TheSizesAreThoseOfTheEssay) {
     for (unsigned c = 1; c < class_count; c++) {
         EXPECT_EQ(size_classes[c].block_bytes, sizes[c - 1]) << "class " << c;
     }
-    // The borders of the three spacings.
+    // The borders of the spacings.
     EXPECT_EQ(size_classes[16].block_bytes, 256u);
     EXPECT_EQ(size_classes[32].block_bytes, 1024u);
-    EXPECT_EQ(size_classes[52].block_bytes, 32768u);
+    EXPECT_EQ(size_classes[40].block_bytes, 4096u);
+    EXPECT_EQ(size_classes[56].block_bytes, 16384u);
+    EXPECT_EQ(size_classes[60].block_bytes, 32768u);
 }
 
 TEST(SizeClass, RowZeroIsEmpty) {
@@ -170,9 +176,9 @@ TEST(SizeClass, IdsAreDistinctAndFitTheSixBitsOfAnEntry) {
     EXPECT_LT(*ids.rbegin(), 64u);
 }
 
-TEST(SizeClass, OnlyTheFiftyTwoAreSmall) {
+TEST(SizeClass, OnlyTheSixtyAreSmall) {
     for (unsigned c = 0; c < 64; c++) {
-        EXPECT_EQ(is_small(class_at(c)), c >= 1 && c <= 52) << c;
+        EXPECT_EQ(is_small(class_at(c)), c >= 1 && c <= 60) << c;
     }
 }
 

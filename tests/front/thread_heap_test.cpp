@@ -877,7 +877,7 @@ TEST(ThreadHeap, OthersMayScavengeAndPurgeWhileItsThreadWorks) {
         const HeapLease lease;
         ThreadHeap& heap = *lease.heap();
         for (unsigned i = 0; i < rounds; i++) {
-            const ClassId id{static_cast<std::uint8_t>(1 + i % 52)};
+            const ClassId id{static_cast<std::uint8_t>(1 + i % base::index(ClassId::last))};
             const std::vector<void*> blocks = take(heap, id, 60);
             for (void* block : blocks) std::memset(block, 0x77, base::row(id).block_bytes);
             for (void* block : blocks) EXPECT_EQ(*static_cast<char*>(block), 0x77);

@@ -6,7 +6,7 @@
  * address cache. It is resident as a whole, though: a program that needs 100 KiB should not hold
  * 2 MiB. So the question is how large the heap is by now. What a grown heap maps is asked for in
  * huge pages, and what was mapped before stays as it is: what the rounding costs is a small part of
- * what there is.
+ * what there is. Who asks for 2 MiB at once means to use them, and gets them so from any heap.
  *
  *     heap     0 ── by default  8 MiB ──────────────────────────▶
  *     mapped     small pages   │  huge pages, in steps of 2 MiB
@@ -26,7 +26,7 @@
  * @invariant none
  * @failure   none
  * @cost      a load and a compare
- * @phase     introduced in 18; the bound an option in 20
+ * @phase     introduced in 18; the bound an option in 20, blocks that fill one in 21
  */
 #pragma once
 
@@ -41,16 +41,17 @@ constexpr std::size_t page_bytes = 2 * base::mebibyte;  ///< One huge page.
 
 // [wanted]
 /**
- * @param heap_bytes What there is with what is mapped now: of superslabs, for a mapping of all.
+ * @param heap_bytes What there is with what is mapped now.
+ * @param block_bytes The length of the one block that it is mapped for, if it is.
  * @return Whether that should come in huge pages.
  */
-inline bool wanted(std::size_t heap_bytes) {
+inline bool wanted(std::size_t heap_bytes, std::size_t block_bytes = 0) {
     enum : unsigned { never, grown, always };
     const os::Options& options = os::options();
     // Who starts the purge thread wants an idle process small: no free unit shall wait for others.
     const bool lean = options.purge_thread != 0;
-    return options.huge_pages == always ||
-           (options.huge_pages == grown && heap_bytes > options.huge_pages_from && !lean);
+    const bool is_grown = heap_bytes > options.huge_pages_from || block_bytes >= page_bytes;
+    return options.huge_pages == always || (options.huge_pages == grown && is_grown && !lean);
 }
 // [/wanted]
 

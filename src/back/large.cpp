@@ -54,7 +54,6 @@ constinit MappingList used HAK_GUARDED_BY(lock);    // hold a live block
 constinit MappingList cached HAK_GUARDED_BY(lock);  // hold a freed one
 constinit MappingList unused HAK_GUARDED_BY(lock);  // records without a mapping
 constinit std::size_t cached_bytes HAK_GUARDED_BY(lock) = 0;
-constinit std::atomic<std::size_t> mapped_bytes{0};  // of all mappings, used and cached
 
 // A cached mapping is cut where what is too much is more than this part of the request.
 constexpr std::size_t spare_divisor = 16;
@@ -197,11 +196,6 @@ bool absorb(Mapping* mapping, std::size_t bytes) HAK_REQUIRES(lock) {
 }
 // [/cached]
 
-// What the heap has mapped, here and in superslabs.
-std::size_t heap_bytes() {
-    return shared_pool::mapped_bytes() + mapped_bytes.load(std::memory_order_relaxed);
-}
-
 // Maps memory for a record that is in no list.
 bool map(Mapping* record, std::size_t bytes, std::size_t alignment, os::PageSize size) {
     char* const start = static_cast<char*>(os::map(bytes, alignment));
@@ -211,7 +205,7 @@ bool map(Mapping* record, std::size_t bytes, std::size_t alignment, os::PageSize
         return false;
     }
     if (size == os::PageSize::huge) os::prefer_pages(start, bytes, size);
-    mapped_bytes.fetch_add(bytes, std::memory_order_relaxed);
+    shared_pool::note_mapped(static_cast<std::ptrdiff_t>(bytes));
     set_extent(record->slab, start, bytes, 0);
     record->freed_at = os::milliseconds();
     record->zero = true;
@@ -222,14 +216,15 @@ bool map(Mapping* record, std::size_t bytes, std::size_t alignment, os::PageSize
 // Maps memory for a block, and in a large heap for others that will come, if it can be had.
 bool map_chunk(Mapping* record, std::size_t bytes, std::size_t alignment) {
     const os::Options& options = os::options();
-    const std::size_t heap = heap_bytes();
+    const std::size_t heap = shared_pool::heap_bytes();
     // What the block leaves of a chunk goes to the cache.
     const std::uint64_t share = std::min<std::uint64_t>(
         {heap / chunk_divisor, chunk_bytes_max, std::uint64_t{options.large_cache}});
-    const std::size_t chunk =
-        base::round_up(std::max<std::size_t>(bytes, share), huge_pages::page_bytes);
-    const std::size_t mapped = mapped_bytes.load(std::memory_order_relaxed);
-    if (options.large_split && huge_pages::wanted(heap + bytes) &&
+    std::size_t chunk = base::round_up(std::max<std::size_t>(bytes, share), huge_pages::page_bytes);
+    // In a small heap the block is mapped alone. What of it fills no huge page comes in small ones.
+    if (!huge_pages::wanted(heap + bytes)) chunk = bytes;
+    const std::size_t mapped = heap - std::min(heap, shared_pool::mapped_bytes());
+    if (options.large_split && huge_pages::wanted(heap + bytes, bytes) &&
         !shared_pool::is_tight(mapped + chunk) &&
         map(record, chunk, std::max(alignment, huge_pages::page_bytes), os::PageSize::huge)) {
         return true;
@@ -244,7 +239,7 @@ bool unmap(Mapping* mapping) {
     // The entries go first: once unmapped, the addresses may be somebody else's at once.
     page_map::assign(slab.start, slab.block_bytes, external_entry, nullptr);
     if (os::unmap(slab.start, slab.block_bytes)) {
-        mapped_bytes.fetch_sub(slab.block_bytes, std::memory_order_relaxed);
+        shared_pool::note_mapped(-static_cast<std::ptrdiff_t>(slab.block_bytes));
         put_record(mapping);
         return true;
     }
@@ -356,10 +351,10 @@ void* resize_run(Slab& slab, std::size_t bytes) {
 
 // The kernel has made a mapping longer, perhaps elsewhere.
 void set_length(Slab& slab, std::size_t bytes) {
-    mapped_bytes.fetch_add(bytes - slab.block_bytes, std::memory_order_relaxed);
+    shared_pool::note_mapped(static_cast<std::ptrdiff_t>(bytes - slab.block_bytes));
     slab.block_bytes = bytes;
     page_map::assign(slab.start, bytes, large_entry, &slab);
-    if (os::options().large_split && huge_pages::wanted(heap_bytes())) {
+    if (os::options().large_split && huge_pages::wanted(shared_pool::heap_bytes(), bytes)) {
         os::prefer_pages(slab.start, bytes, os::PageSize::huge);
     }
 }
@@ -400,7 +395,7 @@ void* resize_mapping(Slab& slab, std::size_t bytes) {
     if (bytes < old_bytes) {
         page_map::assign(slab.start + bytes, old_bytes - bytes, external_entry, nullptr);
         if (os::resize_in_place(slab.start, old_bytes, bytes)) {
-            mapped_bytes.fetch_sub(old_bytes - bytes, std::memory_order_relaxed);
+            shared_pool::note_mapped(-static_cast<std::ptrdiff_t>(old_bytes - bytes));
             slab.block_bytes = bytes;
         } else {
             slab.kept_length = true;

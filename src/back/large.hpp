@@ -18,9 +18,10 @@
  *
  * A mapping has whole units, so that those which the kernel puts side by side can become one.
  *
- * In a large heap mappings come in huge pages (back/huge_pages). Few blocks end where such a page
- * ends, so what is mapped there is whole pages and more than the block needs. The rest waits in the
- * cache for the next block, and what is resident of it is the piece of one page.
+ * Mappings come in huge pages (back/huge_pages), for a block that is longer than such a page fills
+ * it. Few blocks end where a page ends. In a small heap the last piece comes in small pages. In a
+ * large one whole pages are mapped, and more than the block needs. The rest waits in the cache for
+ * the next block, and what is resident of it is the piece of one page.
  *
  * Growing copies nothing where there is room behind the block: a run takes the units there, a
  * mapping what is cached there. Else a mapping that grows by a quarter or more is copied if the
@@ -43,8 +44,8 @@
  * @failure   null or false when the kernel gives no more memory; the block stays as it was
  * @cost      a few atomics for a run; for a mapping a lock, a look at each cached one, and system
  *            calls where none fits; bench: large
- * @phase     introduced in 16, split and coalesced since 17, in huge pages since 18; recorded
- *            phases put an AllocHeader in front
+ * @phase     introduced in 16, split and coalesced since 17, in huge pages since 18, in a small
+ *            heap too since 21; recorded phases put an AllocHeader in front
  */
 #pragma once
 

@@ -48,6 +48,7 @@ constinit std::atomic<std::size_t> reserved{0};
 constinit bool refused HAK_GUARDED_BY(lock) = false;  // whether the kernel has refused space
 constinit std::atomic<std::size_t> memory_limit{0};   // of the process; 0 until asked
 constinit std::atomic<std::uint32_t> vacant{0};       // superslabs without memory
+constinit std::atomic<std::size_t> beside{0};         // bytes mapped beside superslabs
 
 DirectoryPage& page_of(std::uint32_t i) {
     return *directory[i / page_superslabs].load(std::memory_order_acquire);
@@ -191,7 +192,7 @@ Superslab* add_superslab() HAK_REQUIRES(lock) {
     if (!page_map::ensure(reservation_next, base::superslab_bytes)) return nullptr;
     if (!os::commit(reservation_next, base::superslab_bytes)) return nullptr;
     vacant.fetch_sub(1, std::memory_order_relaxed);
-    const bool huge = huge_pages::wanted(mapped_bytes());  // the new one counts already
+    const bool huge = huge_pages::wanted(heap_bytes());  // the new one counts already
     superslab::occupy(*superslab, reservation_next,
                       huge ? os::PageSize::huge : os::PageSize::small);
     note_room(superslab->index);
@@ -334,6 +335,12 @@ std::size_t mapped_bytes() {
     const std::size_t all = count_of_superslabs.load(std::memory_order_relaxed);
     return (all - std::min(all, without)) * base::superslab_bytes;
 }
+
+void note_mapped(std::ptrdiff_t bytes) {
+    beside.fetch_add(static_cast<std::size_t>(bytes), std::memory_order_relaxed);
+}
+
+std::size_t heap_bytes() { return mapped_bytes() + beside.load(std::memory_order_relaxed); }
 
 bool is_tight(std::size_t others) {
     if (HAK_UNLIKELY(memory_limit.load(std::memory_order_relaxed) == 0)) {

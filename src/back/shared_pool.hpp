@@ -134,6 +134,15 @@ bool is_huge(Slab& slab);
 std::size_t mapped_bytes();
 
 /**
+ * Counts what is mapped beside the superslabs.
+ * @param bytes That so many are mapped now, or, if negative, no longer are.
+ */
+void note_mapped(std::ptrdiff_t bytes);
+
+/** @return Bytes of the superslabs that have memory, and of what is mapped beside them. */
+std::size_t heap_bytes();
+
+/**
  * @param others Bytes that count with the superslabs.
  * @return Whether superslabs make up more than half of what the process may map. Whoever needs one
  *         more should rather collect what is free in the ones that there are.

@@ -26,10 +26,20 @@ TEST(HugePages, AreWantedFromTheBoundOfTheOption) {
     EXPECT_TRUE(wanted(5001));
 }
 
+TEST(HugePages, AreWantedForABlockThatFillsOneHoweverSmallTheHeap) {
+    EXPECT_FALSE(wanted(0, 2 * base::mebibyte - 1));
+    EXPECT_TRUE(wanted(0, 2 * base::mebibyte));
+}
+
+TEST(HugePages, AreNotWantedWhereAPurgeThreadRuns) {
+    const tests::ChangedOption option(&Options::purge_thread, 1);
+    EXPECT_FALSE(wanted(SIZE_MAX, SIZE_MAX));
+}
+
 TEST(HugePages, AreNeverWantedWhereTheOptionSaysSo) {
     const tests::ChangedOption option(&Options::huge_pages, 0);
     EXPECT_FALSE(wanted(0));
-    EXPECT_FALSE(wanted(SIZE_MAX));
+    EXPECT_FALSE(wanted(SIZE_MAX, SIZE_MAX));
 }
 
 TEST(HugePages, AreAlwaysWantedWhereTheOptionSaysSo) {

@@ -866,8 +866,12 @@ bool begins_a_huge_page(const char* block) {
 TEST_F(LargeHugePagesDeathTest, InASmallHeapAMappingIsExactAndAboveTheBoundItIsWholeHugePages) {
     EXPECT_IN_CHILD({
         const Watch watch;
-        for (int i = 0; i < 5; i++) CHILD_REQUIRE(is_exact(allocate(mapping_bytes), mapping_bytes));
-        CHILD_REQUIRE(Watch::asked == 0);
+        for (int i = 0; i < 5; i++) {
+            const char* const alone = allocate(mapping_bytes);
+            CHILD_REQUIRE(is_exact(alone, mapping_bytes));
+            CHILD_REQUIRE(begins_a_huge_page(alone));
+            CHILD_REQUIRE(Watch::was_asked_once(alone, mapping_bytes));
+        }
         const char* const block = allocate(mapping_bytes);  // 18 MiB with this one
         CHILD_REQUIRE(begins_a_huge_page(block));
         CHILD_REQUIRE(Watch::was_asked_once(block, 2 * huge_page_bytes));
@@ -897,8 +901,25 @@ TEST_F(LargeHugePagesDeathTest, TheBoundItselfIsStillSmall) {
     EXPECT_IN_CHILD({
         const Watch watch;
         allocate(13 * mebibyte);
-        CHILD_REQUIRE(is_exact(allocate(mapping_bytes), mapping_bytes));
-        CHILD_REQUIRE(Watch::asked == 0);
+        Watch::asked = 0;
+        const char* const block = allocate(mapping_bytes);
+        CHILD_REQUIRE(is_exact(block, mapping_bytes));
+        CHILD_REQUIRE(Watch::was_asked_once(block, mapping_bytes));
+    });
+}
+
+TEST_F(LargeHugePagesDeathTest, WhoWantsNoneGetsNone) {
+    EXPECT_IN_CHILD({
+        const Watch watch;
+        for (const auto& [option, value] : {std::pair{&Options::huge_pages, 0U},
+                                            {&Options::purge_thread, 1U},
+                                            {&Options::large_split, 0U}}) {
+            const ChangedOption unwilling(option, value);
+            char* const block = allocate(mapping_bytes);
+            CHILD_REQUIRE(is_exact(block, mapping_bytes));
+            CHILD_REQUIRE(large::resize(record_of(block), 2 * mapping_bytes) != nullptr);
+            CHILD_REQUIRE(Watch::asked == 0);
+        }
     });
 }
 
@@ -1053,18 +1074,19 @@ TEST_F(LargeHugePagesDeathTest, IfTheyAreAlwaysWantedTheFirstMappingHasThem) {
     });
 }
 
-TEST_F(LargeHugePagesDeathTest, AMappingThatGrowsInALargeHeapIsAskedForInHugePages) {
+TEST_F(LargeHugePagesDeathTest, AMappingThatGrowsIsAskedForInHugePages) {
     EXPECT_IN_CHILD({
         const Watch watch;
         for (const bool moves : {false, true}) {
             Watch::moves = moves;
             char* block = allocate(mapping_bytes);
+            Watch::asked = 0;
             const auto grow = [&block](std::size_t bytes) {
                 block = static_cast<char*>(large::resize(record_of(block), bytes));
                 CHILD_REQUIRE(block != nullptr && record_of(block).block_bytes == bytes);
             };
             grow(16 * mebibyte);
-            CHILD_REQUIRE(Watch::asked == 0);
+            CHILD_REQUIRE(Watch::was_asked_once(block, 16 * mebibyte));
             grow(16 * mebibyte + unit_bytes);
             CHILD_REQUIRE(Watch::was_asked_once(block, 16 * mebibyte + unit_bytes));
             CHILD_REQUIRE(is_mapped_whole(block));
@@ -1102,9 +1124,8 @@ TEST_F(LargeHugePagesDeathTest, WhatIsUnmappedIsNoLongerAPartOfTheHeap) {
         block = static_cast<char*>(large::resize(record_of(block), 12 * mebibyte));
         block = static_cast<char*>(large::resize(record_of(block), 13 * mebibyte));
         block = static_cast<char*>(large::resize(record_of(block), 4 * mebibyte));
-        Watch::asked = 0;
         CHILD_REQUIRE(is_exact(allocate(12 * mebibyte), 12 * mebibyte));
-        CHILD_REQUIRE(Watch::asked == 0);
+        Watch::asked = 0;
         // Now the heap has 16 MiB; what is cached counts, too.
         release(block);
         CHILD_REQUIRE(Watch::was_asked_once(allocate(5 * mebibyte), 6 * mebibyte));

@@ -482,6 +482,20 @@ TEST_F(SharedPoolHugePagesDeathTest, TheFirst8MiBComeInSmallPagesAndWhatFollowsI
                 testing::ExitedWithCode(0), "");
 }
 
+TEST_F(SharedPoolHugePagesDeathTest, WhatIsMappedBesideMakesTheHeapALargerOne) {
+    EXPECT_EXIT(in_child([] {
+                    const PageAdvice advice;
+                    pool::note_mapped(5 * mebibyte);
+                    CHILD_REQUIRE(take(64).superslab->prefers_huge);
+                    CHILD_REQUIRE(pool::mapped_bytes() == superslab_bytes);
+                    CHILD_REQUIRE(pool::heap_bytes() == 9 * mebibyte);
+                    pool::note_mapped(-5 * std::ptrdiff_t{mebibyte});
+                    CHILD_REQUIRE(!take(64).superslab->prefers_huge);
+                    CHILD_REQUIRE(pool::heap_bytes() == 2 * superslab_bytes);
+                }),
+                testing::ExitedWithCode(0), "");
+}
+
 TEST_F(SharedPoolHugePagesDeathTest, OrNoneOfItOrAllOfIt) {
     EXPECT_EXIT(in_child([] {
                     const PageAdvice advice;

@@ -277,7 +277,7 @@ TEST(Environment, ABadValueIsQuotedWithItsRangeAndTheDefaultStays) {
               "the default 500ms stays\n");
     EXPECT_EQ(parse({"HAKMEM_LARGE_CACHE=17GiB"}).messages,
               "hakmem: HAKMEM_LARGE_CACHE=\"17GiB\" is not understood (0 to 16GiB); "
-              "the default 128MiB stays\n");
+              "the default 256MiB stays\n");
     EXPECT_EQ(parse({"HAKMEM_FOREIGN=keep"}).messages,
               "hakmem: HAKMEM_FOREIGN=\"keep\" is not understood (libc|abort|ignore); "
               "the default libc stays\n");
@@ -425,7 +425,7 @@ TEST_F(EnvironmentDeathTest, HelpListsEveryOptionWithValueOriginAndRange) {
                 "HAKMEM_HELP=1  .environment; 0 or 1.\n(.|\n)*"
                 "HAKMEM_FOREIGN=libc  .default; libc.abort.ignore.\n(.|\n)*"
                 "HAKMEM_DECAY=2000ms  .environment; 0ms to 3600000ms.\n(.|\n)*"
-                "HAKMEM_LARGE_CACHE=128MiB  .default; 0 to 16GiB.\n");
+                "HAKMEM_LARGE_CACHE=256MiB  .default; 0 to 16GiB.\n");
 }
 
 }  // namespace

@@ -366,6 +366,11 @@ void ThreadHeap::flush(base::ClassId id, unsigned count) {
     const auto block_at = [](const Slot* slot) {
         return static_cast<char*>(slot->load(std::memory_order_relaxed));
     };
+    // Of blocks in any two slabs, which pointers must not be subtracted for.
+    const auto distance = [](const char* block, const char* other) {
+        return static_cast<std::ptrdiff_t>(reinterpret_cast<std::uintptr_t>(other) -
+                                           reinterpret_cast<std::uintptr_t>(block));
+    };
     Slot* const first = state(id).base + 1;
     const Slot* const end = first + count;
     const Slot* const last = magazine(id).top.load(std::memory_order_relaxed);
@@ -375,7 +380,7 @@ void ThreadHeap::flush(base::ClassId id, unsigned count) {
     Slot* from = first;
     while (from != end) {
         char* const block = block_at(from++);
-        const std::ptrdiff_t step = from != end ? block_at(from) - block : 0;
+        const std::ptrdiff_t step = from != end ? distance(block, block_at(from)) : 0;
         if (HAK_LIKELY(step != bytes && step != -bytes)) {
             put_block(id, block);
             continue;

@@ -13,7 +13,7 @@ import pytest
 
 FOLDER = pathlib.Path(os.environ.get("HAKMEM_PROGRAMS", "build/release/bin"))
 LIBRARY = os.environ.get("HAKMEM_LIBRARY")
-COUNTED = LIBRARY and pathlib.Path(LIBRARY).resolve().parent / "counted/libhakmem_counted.so"
+COUNTED = LIBRARY and pathlib.Path(LIBRARY).resolve().parent / "variants/libhakmem_counted.so"
 PHASES = LIBRARY and pathlib.Path(LIBRARY).resolve().parent / "phases"
 SMALL = {
     "fixed_size": ["10000", "16", "128"],

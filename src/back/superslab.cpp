@@ -23,8 +23,12 @@ static_assert(base::superslab_units % huge_page_units == 0, "no huge page serves
 
 // [bitmaps]
 // Bitmaps lie with those of about their length, so that short ones share pages. Lengths are powers
-// of two; the shortest is a cache line, which no two slabs share.
-constexpr unsigned shortest_bitmap = base::cache_line_bytes / word_bytes;
+// of two; the shortest is a cache line, which no two slabs share. A library to measure against says
+// otherwise (src/CMakeLists.txt).
+#ifndef HAKMEM_SHORTEST_BITMAP
+#define HAKMEM_SHORTEST_BITMAP (base::cache_line_bytes / word_bytes)
+#endif
+constexpr unsigned shortest_bitmap = HAKMEM_SHORTEST_BITMAP;
 constexpr unsigned page_words = base::page_bytes / word_bytes;
 static_assert(remote_words_ahead == page_words, "a page of free bits, then one of remote bits");
 

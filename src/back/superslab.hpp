@@ -30,12 +30,12 @@
  * replaces a lock: a taken unit has one master.
  *
  * The records of its slabs and their bitmaps lie outside the superslab, on pages of their own. Most
- * slabs have few blocks, so each unit has a place for bitmaps of 8, 16, 32 and 64 words, and those of
- * one length share pages: free bits have one, and the remote bits that belong to them the next. What
- * is never touched is never resident.
+ * slabs have few blocks, so each unit has a place for bitmaps of 8, 16, 32 and 64 words, and those
+ * of one length share pages: free bits have one, and the remote bits that belong to them the next.
+ * What is never touched is never resident.
  *
- *     | 64 slab records | 8 words: 64 units | 16 words: 32 units | 32 more | 32 words: … | 64 words: … |
- *         2 pages          free    remote      free    remote
+ *     | records | 8 words: 64 units | 16 words: 32 units | 32 more | 32 words: 16 units | …
+ *                  free     remote     free      remote
  *
  * All zero is a valid state of a page of these while no slab on it is in use, so it too is given
  * back when all units that it serves are free.

@@ -13,8 +13,8 @@
  *     4,608 … 16 KiB      eight a doubling   classes 41–56
  *     20 KiB … 32 KiB     four a doubling    classes 57–60
  *
- * Between 4 and 16 KiB they are fine again for the sake of those who keep pages of a file in memory,
- * and some bytes of their own with each.
+ * Between 4 and 16 KiB they are fine again for the sake of those who keep pages of a file in
+ * memory, and some bytes of their own with each.
  *
  * Two facts hold for every class. Its size is a multiple of 16, because compilers assume that
  * malloc aligns so. And a slab starts at a unit boundary, so block i of a class whose size is a

@@ -1,7 +1,6 @@
 #include "back/large.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <new>
 
@@ -88,7 +87,7 @@ void* allocate_run(std::size_t bytes, std::size_t alignment, bool& zero,
         static_cast<unsigned>(std::max<std::size_t>(alignment / base::unit_bytes, 1));
     const Run run = shared_pool::take(base::Units::covering(bytes), alignment_units, growth);
     if (run.superslab == nullptr) return nullptr;
-    Slab& slab = superslab::describe(run);
+    Slab& slab = superslab::describe(run, 1);
     set_extent(slab, run.start(), run.count.bytes(), run.count.value);
     page_map::assign(slab.start, slab.block_bytes, large_entry, &slab);
     zero = run.zero;
@@ -220,12 +219,13 @@ bool map_chunk(Mapping* record, std::size_t bytes, std::size_t alignment) {
     // What the block leaves of a chunk goes to the cache.
     const std::uint64_t share = std::min<std::uint64_t>(
         {heap / chunk_divisor, chunk_bytes_max, std::uint64_t{options.large_cache}});
-    std::size_t chunk = base::round_up(std::max<std::size_t>(bytes, share), huge_pages::page_bytes);
     // In a small heap the block is mapped alone. What of it fills no huge page comes in small ones.
-    if (!huge_pages::wanted(heap + bytes)) chunk = bytes;
-    const std::size_t mapped = heap - std::min(heap, shared_pool::mapped_bytes());
+    const std::size_t chunk =
+        huge_pages::wanted(heap + bytes)
+            ? base::round_up(std::max<std::size_t>(bytes, share), huge_pages::page_bytes)
+            : bytes;
     if (options.large_split && huge_pages::wanted(heap + bytes, bytes) &&
-        !shared_pool::is_tight(mapped + chunk) &&
+        !shared_pool::is_tight(shared_pool::noted_bytes() + chunk) &&
         map(record, chunk, std::max(alignment, huge_pages::page_bytes), os::PageSize::huge)) {
         return true;
     }

@@ -340,7 +340,9 @@ void note_mapped(std::ptrdiff_t bytes) {
     beside.fetch_add(static_cast<std::size_t>(bytes), std::memory_order_relaxed);
 }
 
-std::size_t heap_bytes() { return mapped_bytes() + beside.load(std::memory_order_relaxed); }
+std::size_t noted_bytes() { return beside.load(std::memory_order_relaxed); }
+
+std::size_t heap_bytes() { return mapped_bytes() + noted_bytes(); }
 
 bool is_tight(std::size_t others) {
     if (HAK_UNLIKELY(memory_limit.load(std::memory_order_relaxed) == 0)) {

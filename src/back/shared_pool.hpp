@@ -25,6 +25,9 @@
  * below that half is never given up, so that what was freed serves again even if the kernel refuses
  * everything.
  *
+ * How large the heap is decides in which pages a superslab comes (back/huge_pages). What back/large
+ * maps by itself is a part of it, so it is counted here.
+ *
  * The option `sp_slot` turns the sharing off, so that its worth can be measured: a superslab then
  * serves the one class that came to it first, until it is wholly free.
  *
@@ -32,7 +35,7 @@
  * whoever frees units does so first and sets the bit after. Both sides are sequentially consistent,
  * so at least one of them sees the other, and no superslab with room stays hidden.
  *
- * @owns      the directory, the reservation
+ * @owns      the directory, the reservation, the count of what is mapped beside superslabs
  * @calls     back/huge_pages back/meta_arena back/page_map back/slab back/superslab
  *            base/attributes base/bits base/lock_rank base/size_class base/units os/clock
  *            os/environment os/futex_lock os/virtual_memory
@@ -40,7 +43,8 @@
  * @invariant I1 every superslab that has a free unit has its room bit set
  * @failure   a null superslab or slab when the kernel gives no more memory; nothing is lost
  * @cost      stage 2: a search over bits and one compare-and-swap; bench: shared_pool
- * @phase     the idea is the recorded SP-SLOT; reshaped in 16; fresh slabs in 20
+ * @phase     the idea is the recorded SP-SLOT; reshaped in 16; fresh slabs in 20, the
+ *            size of the heap in 21
  */
 #pragma once
 
@@ -138,6 +142,9 @@ std::size_t mapped_bytes();
  * @param bytes That so many are mapped now, or, if negative, no longer are.
  */
 void note_mapped(std::ptrdiff_t bytes);
+
+/** @return Bytes that are mapped beside the superslabs. */
+std::size_t noted_bytes();
 
 /** @return Bytes of the superslabs that have memory, and of what is mapped beside them. */
 std::size_t heap_bytes();

@@ -29,8 +29,12 @@ static_assert(base::superslab_units % huge_page_units == 0, "no huge page serves
 #define HAKMEM_SHORTEST_BITMAP (base::cache_line_bytes / word_bytes)
 #endif
 constexpr unsigned shortest_bitmap = HAKMEM_SHORTEST_BITMAP;
-constexpr unsigned page_words = base::page_bytes / word_bytes;
-static_assert(remote_words_ahead == page_words, "a page of free bits, then one of remote bits");
+static_assert(shortest_bitmap >= base::cache_line_bytes / word_bytes &&
+                  shortest_bitmap <= slab_words_max && std::has_single_bit(shortest_bitmap),
+              "two slabs share no cache line, and each bitmap has a place");
+
+// A page has the free bits of some units, and the next one their remote bits.
+constexpr unsigned page_words = remote_words_ahead;
 
 // How many units have their bitmaps on one pair of pages.
 constexpr unsigned pair_units(unsigned length) { return page_words / length; }
@@ -43,6 +47,7 @@ constexpr std::size_t bitmaps_bytes(unsigned length) {
     }
     return bytes;
 }
+constexpr std::size_t all_bitmaps_bytes = bitmaps_bytes(2 * slab_words_max);
 
 std::uint64_t* bits_of(const Superslab& superslab, unsigned unit, unsigned words) {
     const unsigned length = std::max(std::bit_ceil(words), shortest_bitmap);
@@ -189,8 +194,8 @@ std::size_t purge_records(Superslab& superslab) {
 }  // namespace
 
 Superslab* create(std::uint32_t index) {
-    const auto [record, pages] = meta_arena::allocate_both(
-        sizeof(Superslab), slabs_bytes + bitmaps_bytes(2 * slab_words_max));
+    const auto [record, pages] =
+        meta_arena::allocate_both(sizeof(Superslab), slabs_bytes + all_bitmaps_bytes);
     if (record == nullptr) return nullptr;
     auto* const superslab = new (record) Superslab{};
     superslab->index = index;
@@ -321,14 +326,13 @@ const char* validate(const Superslab& superslab) {
          superslab.old.load(std::memory_order_relaxed)) != 0) {
         return "superslab I1";
     }
-    for (unsigned i = 0; i < base::superslab_units; i++) {
-        const Slab& slab = superslab.slabs[i];
-        const bool in_use = slab.owner.load(std::memory_order_acquire) != nullptr;
-        if (in_use && slab.free_bits != bits_of(superslab, i, slab.word_count())) {
-            return "superslab I2";
-        }
-    }
     return nullptr;
+}
+
+const char* validate_record(const Slab& slab) {
+    const auto unit = static_cast<unsigned>(&slab - slab.superslab->slabs);
+    const bool holds = slab.free_bits == bits_of(*slab.superslab, unit, slab.word_count());
+    return holds ? nullptr : "superslab I2";
 }
 
 }  // namespace hakmem::back::superslab

@@ -139,7 +139,7 @@ bool extend(Run& run, base::Units count);
  * @param words How many words each of its bitmaps has, 1 to slab_words_max.
  * @return The record, with its place and its bitmaps' described.
  */
-Slab& describe(const Run& run, unsigned words = 1);
+Slab& describe(const Run& run, unsigned words);
 
 /**
  * @param slab A slab in use, of a superslab.
@@ -174,6 +174,12 @@ std::size_t purge(Superslab& superslab, bool all);
  * @return The name of the first invariant that does not hold, or null.
  */
 const char* validate(const Superslab& superslab);
+
+/**
+ * @param slab A slab in use whose owner's lock is held.
+ * @return The name of the first invariant of superslabs that its record breaks, or null.
+ */
+const char* validate_record(const Slab& slab);
 
 }  // namespace superslab
 }  // namespace hakmem::back

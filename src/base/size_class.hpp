@@ -5,7 +5,8 @@
  * An allocator that gave each request its exact size could never reuse a block for another. So
  * requests are rounded up to one of a few sizes, and blocks of one size lie together. Few classes
  * waste memory inside blocks; many waste it in half-used slabs. With the spacing here a block above
- * 128 bytes wastes less than one eighth of itself up to 1 KiB, and at most one fifth beyond:
+ * 128 bytes wastes less than one eighth of itself up to 1 KiB and between 4 and 16 KiB, and at most
+ * one fifth elsewhere:
  *
  *     16 32 48 … 256      steps of 16        classes  1–16
  *     288 320 … 1,024     eight a doubling   classes 17–32

@@ -366,7 +366,7 @@ void ThreadHeap::flush(base::ClassId id, unsigned count) {
     const auto block_at = [](const Slot* slot) {
         return static_cast<char*>(slot->load(std::memory_order_relaxed));
     };
-    // Of blocks in any two slabs, which pointers must not be subtracted for.
+    // Blocks may lie in different slabs, and the difference of such pointers is undefined.
     const auto distance = [](const char* block, const char* other) {
         return static_cast<std::ptrdiff_t>(reinterpret_cast<std::uintptr_t>(other) -
                                            reinterpret_cast<std::uintptr_t>(block));

@@ -111,6 +111,9 @@ namespace remote_bits {
 
 // [free]
 void free_blocks(back::Slab& slab, unsigned word, std::uint64_t bits) {
+    // After a double free the slab may be one of fewer blocks by now. What lies beyond its bitmap
+    // is another slab's.
+    if (HAK_UNLIKELY(word >= slab.word_count())) report_double_free(slab, word, bits);
     const std::uint64_t before = slab.remote_bits(word).fetch_or(bits, std::memory_order_release);
     if (HAK_UNLIKELY((before & bits) != 0)) report_double_free(slab, word, before & bits);
     notify(slab);

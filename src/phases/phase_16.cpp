@@ -88,6 +88,8 @@ bool is_free(const back::Slab& slab, back::BlockIndex index) {
     back::SlabOwner* const owner = slab.owner.load(std::memory_order_acquire);
     if (owner == nullptr) return true;
     os::LockGuard guard(static_cast<middle::HeapNode*>(owner)->lock);
+    // All its blocks may have come back meanwhile.
+    if (slab.owner.load(std::memory_order_relaxed) != owner) return true;
     const std::uint64_t remote = slab.remote_bits(index.word()).load(std::memory_order_relaxed);
     return ((slab.free_bits[index.word()] | remote) & index.bit()) != 0;
 }
@@ -345,6 +347,8 @@ const char* Phase16::validate() {
                 const back::Slab& slab = back::shared_pool::superslab_at(i).slabs[unit];
                 if (slab.owner.load(std::memory_order_acquire) != heap) continue;
                 if (slab.listed != (slab.free_count > 0)) return "thread_heap I1";
+                if (const char* const broken = back::superslab::validate_record(slab))
+                    return broken;
                 if (const char* const broken = back::slab::validate(slab)) return broken;
             }
         }

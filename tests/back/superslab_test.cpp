@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 #include <random>
+#include <set>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -256,7 +257,7 @@ TEST(Superslab, ARecordLeadsBackToItsRun) {
     Fixture s;
     take(*s, 5);
     const UnitRun run = take(*s, 3);
-    back::Slab& slab = superslab::describe(run);
+    back::Slab& slab = superslab::describe(run, 1);
     EXPECT_EQ(slab.start, run.start());
     EXPECT_EQ(slab.superslab, &*s);
     EXPECT_EQ(slab.unit_count, 3u);
@@ -285,18 +286,25 @@ TEST(Superslab, TheBitmapsOfTwoUnitsAreApart) {
     }
 }
 
-TEST(Superslab, TheBitmapsOfTwoUnitsShareNoCacheLine) {
+TEST(Superslab, NoTwoBitmapsShareACacheLine) {
     Fixture s;
-    const UnitRun runs[] = {take(*s, 1), take(*s, 1)};
-    for (unsigned words = 1; words <= back::slab_words_max; words++) {
-        back::Slab& low = superslab::describe(runs[0], words);
-        back::Slab& high = superslab::describe(runs[1], words);
-        const auto line = [](const void* place) {
-            return reinterpret_cast<std::uintptr_t>(place) / base::cache_line_bytes;
-        };
-        EXPECT_LT(line(low.free_bits + words - 1), line(high.free_bits)) << words;
-        EXPECT_LT(line(high.free_bits + words - 1), line(&low.remote_bits(0))) << words;
+    const auto line = [](const void* place) {
+        return reinterpret_cast<std::uintptr_t>(place) / base::cache_line_bytes;
+    };
+    std::set<std::uintptr_t> lines;
+    std::size_t expected = 0;
+    for (unsigned i = 0; i < superslab_units; i++) {
+        const UnitRun run = take(*s, 1);
+        for (const unsigned length : bitmap_lengths) {
+            back::Slab& slab = superslab::describe(run, length);
+            for (unsigned w = 0; w < length; w++) {
+                lines.insert(line(slab.free_bits + w));
+                lines.insert(line(&slab.remote_bits(w)));
+            }
+            expected += 2 * length / bitmap_lengths[0];
+        }
     }
+    EXPECT_EQ(lines.size(), expected);
 }
 
 TEST(Superslab, ShortBitmapsTakeTwoPages) {
@@ -928,17 +936,21 @@ TEST(Superslab, I1_AUnitInBothGenerationsIsNoticed) {
 
 TEST(Superslab, I2_ARecordWithTheBitmapsOfAnotherUnitIsNoticed) {
     Fixture s;
-    back::SlabOwner owner;
-    back::Slab& slab = superslab::describe(take(*s, 1));
-    back::Slab& other = superslab::describe(take(*s, 1));
-    slab.owner = &owner;
-    ASSERT_EQ(superslab::validate(*s), nullptr);
-    std::uint64_t* const right = slab.free_bits;
+    back::Slab& slab = superslab::describe(take(*s, 1), 9);
+    slab.block_count = 9 * base::word_bits;
+    const back::Slab& other = superslab::describe(take(*s, 1), 9);
+    ASSERT_EQ(superslab::validate_record(slab), nullptr);
     slab.free_bits = other.free_bits;
-    EXPECT_STREQ(superslab::validate(*s), "superslab I2");
-    slab.owner = nullptr;  // not in use
-    EXPECT_EQ(superslab::validate(*s), nullptr);
-    slab.free_bits = right;
+    EXPECT_STREQ(superslab::validate_record(slab), "superslab I2");
+}
+
+TEST(Superslab, I2_SoIsOneWithBitmapsOfAnotherLength) {
+    Fixture s;
+    back::Slab& slab = superslab::describe(take(*s, 1), 16);
+    slab.block_count = 16 * base::word_bits;
+    ASSERT_EQ(superslab::validate_record(slab), nullptr);
+    slab.block_count++;
+    EXPECT_STREQ(superslab::validate_record(slab), "superslab I2");
 }
 
 }  // namespace

@@ -18,7 +18,7 @@
  *   P5  a slab that is offered for refills has a free block
  *   P6  while owners keep collecting, every bit that is set is merged
  *
- * mirrors src/middle/remote_bits.cpp free_blocks 6fa8c2cc0469ad14
+ * mirrors src/middle/remote_bits.cpp free_blocks 3619df3e30deebcd
  * mirrors src/middle/remote_bits.cpp notify 117a66a32aba4566
  * mirrors src/middle/remote_bits.cpp collect 9f0c87a59900ca5d
  * mirrors src/front/thread_heap.cpp settle e1bd02c3c1eb6a13

@@ -369,6 +369,21 @@ TEST(RemoteBitsDeathTest, ABlockFreedTwiceIsNamedWhereverTheTwoMeet) {
     release(owner, slab);
 }
 
+// Its word lies beyond the new bitmap, among the bits of slabs that have nothing to do with it.
+TEST(RemoteBitsDeathTest, ABlockThatWasFreedTwiceSpoilsNoOtherSlabWhenItsOwnHasFewerBlocksByNow) {
+    EXPECT_EXIT(
+        {
+            Owner owner;
+            Slab& slab = slab_of(owner, ClassId::first);
+            PendingFrees pending;
+            pending.add(slab, BlockIndex{64 * base::word_bits - 1});
+            release(owner, slab);
+            if (&slab_of(owner, class_at(40)) != &slab) std::_Exit(1);
+            pending.flush();
+        },
+        testing::KilledBySignal(SIGABRT), "double free of 0x[0-9a-f]+ .size class 40, 4096 bytes.");
+}
+
 // ---- threads ------------------------------------------------------------------------------------
 
 // A heap reduced to what the protocol needs: slabs, a lock, and pending frees.

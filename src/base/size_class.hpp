@@ -5,16 +5,16 @@
  * An allocator that gave each request its exact size could never reuse a block for another. So
  * requests are rounded up to one of a few sizes, and blocks of one size lie together. Few classes
  * waste memory inside blocks; many waste it in half-used slabs. With the spacing here a block above
- * 128 bytes wastes less than one eighth of itself up to 1 KiB and between 4 and 16 KiB, and at most
+ * 128 bytes wastes less than one eighth of itself up to 1 KiB and between 4 and 8 KiB, and at most
  * one fifth elsewhere:
  *
  *     16 32 48 … 256      steps of 16        classes  1–16
  *     288 320 … 1,024     eight a doubling   classes 17–32
  *     1,280 … 4 KiB       four a doubling    classes 33–40
- *     4,608 … 16 KiB      eight a doubling   classes 41–56
- *     20 KiB … 32 KiB     four a doubling    classes 57–60
+ *     4,608 … 8 KiB       eight a doubling   classes 41–48
+ *     10 KiB … 32 KiB     four a doubling    classes 49–56
  *
- * Between 4 and 16 KiB they are fine again for the sake of those who keep pages of a file in
+ * Between 4 and 8 KiB they are fine again for the sake of those who keep pages of a file in
  * memory, and some bytes of their own with each.
  *
  * Two facts hold for every class. Its size is a multiple of 16, because compilers assume that
@@ -32,7 +32,7 @@
  * @invariant none
  * @failure   a request above small_bytes_max has no class
  * @cost      one load from a small table a request; bench: size_class
- * @phase     introduced in 16; eight classes more in 21
+ * @phase     introduced in 16; four classes more in 21
  */
 #pragma once
 
@@ -49,12 +49,12 @@ namespace hakmem::base {
 enum class ClassId : std::uint8_t {
     external = 0,  ///< Not HAKMEM's memory.
     first = 1,     ///< Blocks of 16 bytes.
-    last = 60,     ///< Blocks of 32 KiB.
+    last = 56,     ///< Blocks of 32 KiB.
     large = 62,    ///< One block a span.
     free = 63,     ///< HAKMEM's memory, in nobody's use.
 };
 
-constexpr unsigned class_count = 61;  ///< Small classes, and the empty place of class 0.
+constexpr unsigned class_count = 57;  ///< Small classes, and the empty place of class 0.
 constexpr std::size_t small_bytes_max = 32 * kibibyte;  ///< The largest small class.
 constexpr std::size_t tiny_bytes_max = kibibyte;        ///< Found in the fine table.
 constexpr std::size_t tiny_granule = 16;                ///< Step of the fine table.
@@ -105,7 +105,7 @@ consteval std::array<SizeClass, class_count> make_size_classes() {
     std::array<SizeClass, class_count> table{};
     std::size_t bytes = 0;
     for (unsigned c = 1; c < class_count; c++) {
-        const bool fine = bytes < kibibyte || (bytes >= 4 * kibibyte && bytes < 16 * kibibyte);
+        const bool fine = bytes < kibibyte || (bytes >= 4 * kibibyte && bytes < 8 * kibibyte);
         const std::size_t steps = fine ? 8 : 4;
         const std::size_t doubling =
             bytes < 256 ? 128 : std::size_t{1} << (std::bit_width(bytes) - 1);

@@ -8,7 +8,7 @@
  * in question. Here the page map's entry is read once, and the tag of my heap is subtracted:
  *
  *     entry  = tag << 10 | class << 4
- *     entry - (my tag << 10)  <  61 * 16     ⇔  the tag is mine and the class is a small one
+ *     entry - (my tag << 10)  <  57 * 16     ⇔  the tag is mine and the class is a small one
  *
  * In that case the difference is the byte offset of the class's magazine in the heap. Every other
  * domain gives a large difference (unsigned, so other tags wrap round), and the slow path sorts
@@ -43,7 +43,7 @@
 
 namespace hakmem::gate {
 
-constexpr std::uint32_t magazine_offset_end = base::class_count << base::class_shift;  ///< 61 * 16.
+constexpr std::uint32_t magazine_offset_end = base::class_count << base::class_shift;  ///< 57 * 16.
 /** The tag bits of the empty heap, which owns nothing. */
 constexpr std::uint32_t nobodys_tag_bits = back::page_map::tag_max << back::page_map::tag_shift;
 

@@ -19,10 +19,10 @@ std::vector<std::size_t> listed_sizes() {
     for (std::size_t start : {std::size_t{1024}, std::size_t{2048}}) {
         for (std::size_t i = 1; i <= 4; i++) sizes.push_back(start + i * start / 4);
     }
-    for (std::size_t start : {std::size_t{4096}, std::size_t{8192}}) {
-        for (std::size_t i = 1; i <= 8; i++) sizes.push_back(start + i * start / 8);
+    for (std::size_t i = 1; i <= 8; i++) sizes.push_back(4096 + i * 512);
+    for (std::size_t start : {std::size_t{8192}, std::size_t{16384}}) {
+        for (std::size_t i = 1; i <= 4; i++) sizes.push_back(start + i * start / 4);
     }
-    for (std::size_t s = 20 * kibibyte; s <= 32 * kibibyte; s += 4 * kibibyte) sizes.push_back(s);
     return sizes;
 }
 
@@ -38,8 +38,8 @@ TEST(SizeClass, TheSizesAreThoseOfTheEssay) {
     EXPECT_EQ(size_classes[16].block_bytes, 256u);
     EXPECT_EQ(size_classes[32].block_bytes, 1024u);
     EXPECT_EQ(size_classes[40].block_bytes, 4096u);
-    EXPECT_EQ(size_classes[56].block_bytes, 16384u);
-    EXPECT_EQ(size_classes[60].block_bytes, 32768u);
+    EXPECT_EQ(size_classes[48].block_bytes, 8192u);
+    EXPECT_EQ(size_classes[56].block_bytes, 32768u);
 }
 
 TEST(SizeClass, RowZeroIsEmpty) {
@@ -176,9 +176,9 @@ TEST(SizeClass, IdsAreDistinctAndFitTheSixBitsOfAnEntry) {
     EXPECT_LT(*ids.rbegin(), 64u);
 }
 
-TEST(SizeClass, OnlyTheSixtyAreSmall) {
+TEST(SizeClass, OnlyTheFiftySixAreSmall) {
     for (unsigned c = 0; c < 64; c++) {
-        EXPECT_EQ(is_small(class_at(c)), c >= 1 && c <= 60) << c;
+        EXPECT_EQ(is_small(class_at(c)), c >= 1 && c <= 56) << c;
     }
 }
 

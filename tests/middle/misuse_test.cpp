@@ -25,9 +25,9 @@ TEST(MisuseDeathTest, DoubleFree) {
 }
 
 TEST(MisuseDeathTest, InvalidFree) {
-    EXPECT_EXIT(hak_abort_invalid_free(at(0x7f0000010008), 60), KilledBySignal(SIGABRT),
+    EXPECT_EXIT(hak_abort_invalid_free(at(0x7f0000010008), 56), KilledBySignal(SIGABRT),
                 Eq(line("invalid free of 0x7f0000010008, which is not the start of a live block "
-                        "(size class 60, 32768 bytes); see docs: misuse#invalid-free")));
+                        "(size class 56, 32768 bytes); see docs: misuse#invalid-free")));
     EXPECT_EXIT(hak_abort_invalid_free(at(0x7f0000010008), 0), KilledBySignal(SIGABRT),
                 Eq(line("invalid free of 0x7f0000010008, which is not the start of a live block; "
                         "see docs: misuse#invalid-free")));

@@ -6,7 +6,7 @@
  * address cache. It is resident as a whole, though: a program that needs 100 KiB should not hold
  * 2 MiB. So the question is how large the heap is by now. What a grown heap maps is asked for in
  * huge pages, and what was mapped before stays as it is: what the rounding costs is a small part of
- * what there is. Who asks for more than that at once means to use it, and gets it so from any heap.
+ * what there is. A block of more than 2 MiB fills such pages by itself, and gets them in any heap.
  *
  *     heap     0 ── by default  8 MiB ──────────────────────────▶
  *     mapped     small pages   │  huge pages, in steps of 2 MiB

@@ -18,8 +18,8 @@
  *
  * A mapping has whole units, so that those which the kernel puts side by side can become one.
  *
- * Mappings come in huge pages (back/huge_pages), for a block that is longer than such a page fills
- * it. Few blocks end where a page ends. In a small heap the last piece comes in small pages. In a
+ * Mappings come in huge pages (back/huge_pages), since a block that has one is longer than such a
+ * page. Few blocks end where a page ends. In a small heap the last piece comes in small pages. In a
  * large one whole pages are mapped, and more than the block needs. The rest waits in the cache for
  * the next block, and what is resident of it is the piece of one page.
  *

@@ -490,8 +490,8 @@ TEST(Superslab, ARecordThatStandsInAStackOfNoticesStaysWithItsPage) {
 
 TEST(Superslab, WhichPagesOfRecordsTheKernelRefusesDoesNotMatter) {
     Fixture s;
-    for (unsigned refused = 1; refused <= 7;
-         refused++) {  // the units, four of bitmaps, two of records
+    // The units, four of bitmaps, two of records.
+    for (unsigned refused = 1; refused <= 7; refused++) {
         const UnitRun run = take(*s, 64);
         s->slabs[0].start = s->slabs[63].start = run.start();
         superslab::give_back(run);

@@ -4,14 +4,15 @@
  *
  * A huge page costs one fault where 512 small ones cost 512, and one entry of the processor's
  * address cache. It is resident as a whole, though: a program that needs 100 KiB should not hold
- * 2 MiB. So the question is how large the heap is by now. What a grown heap maps is asked for in
- * huge pages, and what was mapped before stays as it is: what the rounding costs is a small part of
- * what there is. A block of more than 2 MiB fills such pages by itself, and gets them in any heap.
+ * 2 MiB. So the question is how much of a page may be wasted, and how large the heap is by now: the
+ * one shall be a small part of the other.
  *
- *     heap     0 ── by default  8 MiB ──────────────────────────▶
- *     mapped     small pages   │  huge pages, in steps of 2 MiB
+ *     may be wasted        nothing    half a page    a page
+ *     heap of more than    0          32 MiB         64 MiB by default
  *
- * The bound is an option (`HAKMEM_HUGE_PAGES_FROM`).
+ * A block of more than 2 MiB wastes none of those that it fills, and gets them in any heap. What is
+ * mapped for many blocks may waste its last page, and what was mapped before stays as it is. The
+ * bound, that of a whole page, is an option (`HAKMEM_HUGE_PAGES_FROM`).
  *
  * The kernel has the last word (`/sys/kernel/mm/transparent_hugepage/enabled`): where it says
  * "always" the small heap may get huge pages too, and where it says "never" nobody gets any. Then
@@ -25,8 +26,8 @@
  * @threads   any; there is no state
  * @invariant none
  * @failure   none
- * @cost      a load and a compare
- * @phase     introduced in 18; the bound an option in 20, blocks that fill one in 21
+ * @cost      a load, a multiplication and a compare
+ * @phase     introduced in 18; the bound an option in 20, in proportion to the waste in 22
  */
 #pragma once
 
@@ -42,15 +43,15 @@ constexpr std::size_t page_bytes = 2 * base::mebibyte;  ///< One huge page.
 // [wanted]
 /**
  * @param heap_bytes What there is with what is mapped now.
- * @param block_bytes The length of the one block that it is mapped for, if it is.
+ * @param waste_bytes What of a page may be wasted on it, at most page_bytes.
  * @return Whether that should come in huge pages.
  */
-inline bool wanted(std::size_t heap_bytes, std::size_t block_bytes = 0) {
+inline bool wanted(std::size_t heap_bytes, std::size_t waste_bytes) {
     enum : unsigned { never, grown, always };
     const os::Options& options = os::options();
     // Who starts the purge thread wants an idle process small: no free unit shall wait for others.
     const bool lean = options.purge_thread != 0;
-    const bool is_grown = heap_bytes > options.huge_pages_from || block_bytes >= page_bytes;
+    const bool is_grown = heap_bytes > options.huge_pages_from * waste_bytes / page_bytes;
     return options.huge_pages == always || (options.huge_pages == grown && is_grown && !lean);
 }
 // [/wanted]

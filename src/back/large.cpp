@@ -59,6 +59,8 @@ constexpr std::size_t spare_divisor = 16;
 
 // Where the heap is large, this part of it is mapped at a time, up to a bound.
 constexpr std::size_t chunk_divisor = 8;
+// What the block leaves of its last page serves the next one, so this part of it counts as waste.
+constexpr std::size_t chunk_rest_divisor = 8;
 constexpr std::size_t chunk_bytes_max = 64 * base::mebibyte;
 
 // A mapping is copied to a cached one where it grows by at least this part of itself.
@@ -220,11 +222,12 @@ bool map_chunk(Mapping* record, std::size_t bytes, std::size_t alignment) {
     const std::uint64_t share = std::min<std::uint64_t>(
         {heap / chunk_divisor, chunk_bytes_max, std::uint64_t{options.large_cache}});
     // In a small heap the block is mapped alone. What of it fills no huge page comes in small ones.
-    const std::size_t chunk =
-        huge_pages::wanted(heap + bytes)
-            ? base::round_up(std::max<std::size_t>(bytes, share), huge_pages::page_bytes)
-            : bytes;
-    if (options.large_split && huge_pages::wanted(heap + bytes, bytes) &&
+    const std::size_t whole = base::round_up(bytes, huge_pages::page_bytes);
+    const std::size_t waste = (whole - bytes) / chunk_rest_divisor;
+    const std::size_t chunk = huge_pages::wanted(heap + bytes, waste)
+                                  ? std::max(whole, base::round_up(share, huge_pages::page_bytes))
+                                  : bytes;
+    if (options.large_split && huge_pages::wanted(heap + bytes, 0) &&
         !shared_pool::is_tight(shared_pool::noted_bytes() + chunk) &&
         map(record, chunk, std::max(alignment, huge_pages::page_bytes), os::PageSize::huge)) {
         return true;
@@ -354,7 +357,7 @@ void set_length(Slab& slab, std::size_t bytes) {
     shared_pool::note_mapped(static_cast<std::ptrdiff_t>(bytes - slab.block_bytes));
     slab.block_bytes = bytes;
     page_map::assign(slab.start, bytes, large_entry, &slab);
-    if (os::options().large_split && huge_pages::wanted(shared_pool::heap_bytes(), bytes)) {
+    if (os::options().large_split && huge_pages::wanted(shared_pool::heap_bytes(), 0)) {
         os::prefer_pages(slab.start, bytes, os::PageSize::huge);
     }
 }

@@ -57,6 +57,14 @@ constexpr unsigned first_capacity(unsigned class_index) {
     return bytes <= 8 * base::kibibyte ? 3 : 1;
 }
 
+// The capacity of a magazine that has not grown; hardened mode turns magazines off.
+unsigned small_capacity(unsigned class_index) {
+    const os::Options& options = os::options();
+    if (options.hardened != 0) return 0;
+    return static_cast<unsigned>(
+        std::min<std::uint64_t>(first_capacity(class_index), options.magazine_blocks));
+}
+
 // The largest capacity that the options allow; it is used unless hardened mode turns magazines off.
 unsigned wide_capacity(unsigned class_index) {
     if (class_index == 0) return 0;
@@ -196,9 +204,9 @@ void ThreadHeap::grow(base::ClassId id) {
 
 // Empties a magazine and gives its capacity back.
 void ThreadHeap::shrink(base::ClassId id) {
-    flush(id, magazine(id).count(state(id).base));
+    if (const unsigned held = magazine(id).count(state(id).base); held > 0) flush(id, held);
     grown_bytes_ -= grown_bytes(id);
-    use_array(id, state(id).first, std::min(first_capacity(base::index(id)), capacity_max(id)));
+    use_array(id, state(id).first, small_capacity(base::index(id)));
 }
 
 void ThreadHeap::apply_options() {

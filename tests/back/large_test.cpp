@@ -791,9 +791,10 @@ TEST_F(Large, ResizingUnderRandomRefusalsKeepsEveryByte) {
 // ---- huge pages ---------------------------------------------------------------------------------
 
 // How large the heap is decides, so each test has a process of its own, in which it is empty, and
-// says itself from which size on it is a grown one.
+// says itself from which size on it is a grown one: for a block that leaves half of its last huge
+// page, of which an eighth counts, that is 16 MiB.
 class LargeHugePagesDeathTest : public tests::Pristine {
-    const ChangedOption from_{&Options::huge_pages_from, 16 * mebibyte};
+    const ChangedOption from_{&Options::huge_pages_from, 256 * mebibyte};
 };
 
 constexpr std::size_t huge_page_bytes = 2 * mebibyte;

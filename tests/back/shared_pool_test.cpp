@@ -466,14 +466,14 @@ struct PageAdvice {
 
 using SharedPoolHugePagesDeathTest = tests::Pristine;
 
-TEST_F(SharedPoolHugePagesDeathTest, TheFirst8MiBComeInSmallPagesAndWhatFollowsInHugeOnes) {
+TEST_F(SharedPoolHugePagesDeathTest, TheFirst64MiBComeInSmallPagesAndWhatFollowsInHugeOnes) {
     EXPECT_EXIT(in_child([] {
                     const PageAdvice advice;
-                    for (unsigned i = 1; i <= 10; i++) {
+                    for (unsigned i = 1; i <= 18; i++) {
                         const Superslab& added = *take(64).superslab;
                         CHILD_REQUIRE(pool::mapped_bytes() == i * superslab_bytes);
-                        const bool huge = i * superslab_bytes > 8 * mebibyte;
-                        CHILD_REQUIRE(PageAdvice::huge == (huge ? i - 2 : 0));
+                        const bool huge = i * superslab_bytes > 64 * mebibyte;
+                        CHILD_REQUIRE(PageAdvice::huge == (huge ? i - 16 : 0));
                         CHILD_REQUIRE(added.prefers_huge == huge);
                     }
                     CHILD_REQUIRE(PageAdvice::last_bytes == superslab_bytes);
@@ -485,11 +485,11 @@ TEST_F(SharedPoolHugePagesDeathTest, TheFirst8MiBComeInSmallPagesAndWhatFollowsI
 TEST_F(SharedPoolHugePagesDeathTest, WhatIsMappedBesideMakesTheHeapALargerOne) {
     EXPECT_EXIT(in_child([] {
                     const PageAdvice advice;
-                    pool::note_mapped(5 * mebibyte);
+                    pool::note_mapped(61 * mebibyte);
                     CHILD_REQUIRE(take(64).superslab->prefers_huge);
                     CHILD_REQUIRE(pool::mapped_bytes() == superslab_bytes);
-                    CHILD_REQUIRE(pool::heap_bytes() == 9 * mebibyte);
-                    pool::note_mapped(-5 * std::ptrdiff_t{mebibyte});
+                    CHILD_REQUIRE(pool::heap_bytes() == 65 * mebibyte);
+                    pool::note_mapped(-61 * std::ptrdiff_t{mebibyte});
                     CHILD_REQUIRE(!take(64).superslab->prefers_huge);
                     CHILD_REQUIRE(pool::heap_bytes() == 2 * superslab_bytes);
                 }),

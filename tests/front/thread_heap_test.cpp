@@ -430,6 +430,23 @@ TEST(ThreadHeap, OptionsThatGrewLaterDoNotOutgrowTheSlots) {
     EXPECT_EQ(heap->statistics(tiny).capacity, 40u);
 }
 
+TEST(ThreadHeap, AnAdoptedHeapHasForgottenHowFarItHadGrown) {
+    // Both classes together want more than that, so the second owner needs it back.
+    const ChangedOption budget(&Options::magazine_heap_bytes, 100 * base::kibibyte);
+    const ThreadHeap* const parked = &*Own();
+    for (const ClassId grows : {tiny, biggest}) {
+        std::thread([&] {
+            const HeapLease lease(parked);
+            ThreadHeap& heap = *lease.heap();
+            ASSERT_EQ(&heap, parked);
+            EXPECT_EQ(heap.statistics(tiny).capacity, first_blocks);
+            EXPECT_EQ(heap.statistics(biggest).capacity, 1u);
+            swing(heap, grows, 12);
+            EXPECT_GT(heap.statistics(grows).capacity, grows == tiny ? first_blocks : 1u);
+        }).join();
+    }
+}
+
 TEST(ThreadHeap, WithoutMagazinesEveryOperationReachesTheSlab) {
     for (const auto& field : {&Options::hardened, &Options::magazine_blocks}) {
         const ChangedOption off(field, field == &Options::hardened ? 1 : 0);

@@ -27,7 +27,7 @@
  * mirrors src/back/superslab.cpp occupy 58875f8611f9d0d7
  * mirrors src/back/superslab.cpp vacate 19a5edba3cf8709f
  * mirrors src/back/shared_pool.cpp unmap_if_empty 2c2a1eb655a29d06
- * mirrors src/back/shared_pool.cpp add_superslab 60ceb9c81c62a797
+ * mirrors src/back/shared_pool.cpp add_superslab 486fff892fdfdaff
  * mirrors src/back/shared_pool.cpp vacant_superslab e51a9a8c49c64489
  *
  * run purge -DTHREADS=2 -DPURGE

@@ -26,7 +26,7 @@
  * @threads   any; there is no state
  * @invariant none
  * @failure   none
- * @cost      a load, a multiplication and a compare
+ * @cost      some loads, a multiplication and a compare
  * @phase     introduced in 18; the bound an option in 20, in proportion to the waste in 22
  */
 #pragma once

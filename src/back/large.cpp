@@ -214,20 +214,22 @@ bool map(Mapping* record, std::size_t bytes, std::size_t alignment, os::PageSize
 }
 
 // [chunk]
-// Maps memory for a block, and in a large heap for others that will come, if it can be had.
+// Maps memory for a block, and where that wastes little for others that will come, if it can be
+// had.
 bool map_chunk(Mapping* record, std::size_t bytes, std::size_t alignment) {
     const os::Options& options = os::options();
     const std::size_t heap = shared_pool::heap_bytes();
     // What the block leaves of a chunk goes to the cache.
     const std::uint64_t share = std::min<std::uint64_t>(
         {heap / chunk_divisor, chunk_bytes_max, std::uint64_t{options.large_cache}});
-    // In a small heap the block is mapped alone. What of it fills no huge page comes in small ones.
+    // Else the block is mapped alone. What of it fills no huge page comes in small ones.
     const std::size_t whole = base::round_up(bytes, huge_pages::page_bytes);
     const std::size_t waste = (whole - bytes) / chunk_rest_divisor;
     const std::size_t chunk = huge_pages::wanted(heap + bytes, waste)
                                   ? std::max(whole, base::round_up(share, huge_pages::page_bytes))
                                   : bytes;
-    if (options.large_split && huge_pages::wanted(heap + bytes, 0) &&
+    if (options.large_split && chunk >= huge_pages::page_bytes &&
+        huge_pages::wanted(heap + bytes, 0) &&
         !shared_pool::is_tight(shared_pool::noted_bytes() + chunk) &&
         map(record, chunk, std::max(alignment, huge_pages::page_bytes), os::PageSize::huge)) {
         return true;

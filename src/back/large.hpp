@@ -46,7 +46,8 @@
  * @cost      a few atomics for a run; for a mapping a lock, a look at each cached one, and system
  *            calls where none fits; bench: large
  * @phase     introduced in 16, split and coalesced since 17, in huge pages since 18, in a small
- *            heap too since 21; recorded phases put an AllocHeader in front
+ *            heap too since 21, whole ones by what is wasted since 22; recorded phases put an
+ *            AllocHeader in front
  */
 #pragma once
 

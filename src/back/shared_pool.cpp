@@ -192,7 +192,7 @@ Superslab* add_superslab() HAK_REQUIRES(lock) {
     if (!page_map::ensure(reservation_next, base::superslab_bytes)) return nullptr;
     if (!os::commit(reservation_next, base::superslab_bytes)) return nullptr;
     vacant.fetch_sub(1, std::memory_order_relaxed);
-    // The new one counts already. Whatever comes first, others will share its last page.
+    // The new one counts already. Any of its pages may end up hardly used.
     const bool huge = huge_pages::wanted(heap_bytes(), huge_pages::page_bytes);
     superslab::occupy(*superslab, reservation_next,
                       huge ? os::PageSize::huge : os::PageSize::small);

@@ -57,7 +57,8 @@ constexpr unsigned first_capacity(unsigned class_index) {
     return bytes <= 8 * base::kibibyte ? 3 : 1;
 }
 
-// The capacity of a magazine that has not grown; hardened mode turns magazines off.
+// The capacity of a magazine that has not grown; hardened mode turns magazines off. A heap's small
+// array has room for it, whatever the options were when it was made.
 unsigned small_capacity(unsigned class_index) {
     const os::Options& options = os::options();
     if (options.hardened != 0) return 0;

@@ -909,6 +909,29 @@ TEST_F(LargeHugePagesDeathTest, TheBoundItselfIsStillSmall) {
     });
 }
 
+TEST_F(LargeHugePagesDeathTest, ABlockThatLeavesLittleOfItsLastPageIsRoundedUpInASmallHeap) {
+    EXPECT_IN_CHILD({
+        const Watch watch;
+        // A thirty-second of the page is left, so a sixteenth of what half a page asks for will do.
+        const std::size_t bytes = 2 * huge_page_bytes - unit_bytes;
+        const char* const block = allocate(bytes);
+        CHILD_REQUIRE(Watch::was_asked_once(block, 2 * huge_page_bytes));
+        CHILD_REQUIRE(record_of(block).block_bytes == bytes);
+        CHILD_REQUIRE(mappings().cached_bytes == unit_bytes);
+    });
+}
+
+TEST_F(LargeHugePagesDeathTest, ABlockThatFillsNoneIsNotAskedForInThem) {
+    EXPECT_IN_CHILD({
+        const Watch watch;
+        bool zero = false;
+        // It is a mapping for its alignment's sake.
+        const void* const block = large::allocate(unit_bytes, 2 * base::superslab_bytes, zero);
+        CHILD_REQUIRE(block != nullptr && mappings().used == 1);
+        CHILD_REQUIRE(Watch::asked == 0);
+    });
+}
+
 TEST_F(LargeHugePagesDeathTest, WhoWantsNoneGetsNone) {
     EXPECT_IN_CHILD({
         const Watch watch;
@@ -1125,9 +1148,9 @@ TEST_F(LargeHugePagesDeathTest, WhatIsUnmappedIsNoLongerAPartOfTheHeap) {
         block = static_cast<char*>(large::resize(record_of(block), 12 * mebibyte));
         block = static_cast<char*>(large::resize(record_of(block), 13 * mebibyte));
         block = static_cast<char*>(large::resize(record_of(block), 4 * mebibyte));
-        CHILD_REQUIRE(is_exact(allocate(12 * mebibyte), 12 * mebibyte));
+        CHILD_REQUIRE(is_exact(allocate(11 * mebibyte), 11 * mebibyte));
         Watch::asked = 0;
-        // Now the heap has 16 MiB; what is cached counts, too.
+        // Now the heap has 15 MiB; what is cached counts, too.
         release(block);
         CHILD_REQUIRE(Watch::was_asked_once(allocate(5 * mebibyte), 6 * mebibyte));
     });

@@ -123,6 +123,9 @@ constinit const OuterFront outer_front{0, nullptr, nullptr, nullptr, nullptr};
 const middle::HeapOperations ThreadHeap::heap_operations = {
     for_each_cached,
     [](middle::HeapNode& node) { static_cast<ThreadHeap&>(node).scavenge(); },
+    [](middle::HeapNode& node) HAK_NO_THREAD_ANALYSIS {  // the caller holds the lock
+        static_cast<ThreadHeap&>(node).empty_magazines();
+    },
     [](middle::HeapNode& node) { static_cast<ThreadHeap&>(node).empty_out(); },
     [](middle::HeapNode& node) HAK_NO_THREAD_ANALYSIS {  // the caller holds the lock
         return static_cast<ThreadHeap&>(node).purge();
@@ -333,10 +336,13 @@ std::size_t ThreadHeap::purge() {
         }
     }
     // Zeros are a valid state of a parked heap's slots: every slot 0 is null, and no magazine holds
-    // anything.
+    // anything, since there are no leftovers.
     const bool parked =
         HeapNode::state.load(std::memory_order_relaxed) == middle::HeapState::parked;
-    if (parked && os::purge(slots_, slots_bytes_)) purged += slots_bytes_;
+    if (parked && slots_used_ && os::purge(slots_, slots_bytes_)) {
+        slots_used_ = false;
+        purged += slots_bytes_;
+    }
     return purged;
 }
 
@@ -486,12 +492,39 @@ void ThreadHeap::release_remote(back::Slab& slab, void* block) {
     errno = saved_errno;
 }
 
-void ThreadHeap::empty_out() {
+// Gives back what lies beside the magazines.
+void ThreadHeap::send_out() {
     if (outer_front.bytes != 0) outer_front.empty_out(*this);
     pending_.flush();
+}
+
+void ThreadHeap::empty_out() {
+    send_out();
     os::LockGuard guard(lock);
     empty_magazines();
 }
+
+// [hand on]
+bool ThreadHeap::take_over() {
+    // Here and not when it is made: a fork may copy a heap that has just been published.
+    tag_bits = back::page_map::Entry::of(tag, base::ClassId::external).bits;
+    // Somebody may still be at what was a parked heap a moment ago.
+    os::LockGuard guard(lock);
+    slots_used_ = true;
+    return middle::orphan_heaps::take_magazines(*this);
+}
+
+void ThreadHeap::hand_on() {
+    send_out();
+    {
+        os::LockGuard guard(lock);
+        const std::uint64_t heaps_max =
+            back::shared_pool::is_tight() ? 0 : os::options().parked_full;
+        if (!middle::orphan_heaps::leave_magazines(*this, heaps_max)) empty_magazines();
+    }
+    middle::orphan_heaps::park(*this);
+}
+// [/hand on]
 
 void ThreadHeap::empty_magazines() {
     for (unsigned c = 1; c < base::class_count; c++) {
@@ -650,13 +683,7 @@ namespace {
 ThreadHeap* adopt_or_make(const back::SlabOwner* wanted) {
     middle::HeapNode* const node =
         middle::orphan_heaps::adopt(static_cast<const middle::HeapNode*>(wanted));
-    ThreadHeap* const heap = node != nullptr ? static_cast<ThreadHeap*>(node) : ThreadHeap::make();
-    if (heap == nullptr) return nullptr;
-    // Here and not when it is made: a fork may copy a heap that has just been published.
-    heap->tag_bits = back::page_map::Entry::of(heap->tag, base::ClassId::external).bits;
-    // Somebody may still be at what was a parked heap a moment ago.
-    os::LockGuard guard(heap->lock);
-    return heap;
+    return node != nullptr ? static_cast<ThreadHeap*>(node) : ThreadHeap::make();
 }
 
 // A vanished thread may have been about to send a notice, or to drop one. Begin anew: empty all
@@ -685,23 +712,24 @@ HeapLease::HeapLease(const back::SlabOwner* wanted) : heap_(own_heap()) {
     os::load_options();
     heap_ = adopt_or_make(wanted);
     borrowed_ = detached;
-    if (heap_ == nullptr || borrowed_) return;
+    if (heap_ == nullptr) return;
+    const bool left = heap_->take_over();
+    if (borrowed_) return;
     if (ThreadHeap* const own = own_heap()) {
         // What waited for this thread's locks to be free (os/futex_lock) has allocated meanwhile.
-        middle::orphan_heaps::park(*heap_);
+        heap_->hand_on();
         heap_ = own;
         return;
     }
     heap_->life.hold();
-    heap_->apply_options();
+    if (!left) heap_->apply_options();
     current_heap = heap_;
     os::arm_thread_exit();
 }
 
 HeapLease::~HeapLease() {
     if (HAK_LIKELY(!borrowed_) || heap_ == nullptr) return;
-    heap_->empty_out();
-    middle::orphan_heaps::park(*heap_);
+    heap_->hand_on();
 }
 
 void detach_thread() {
@@ -709,9 +737,8 @@ void detach_thread() {
     detached = true;
     if (heap == nullptr) return;
     current_heap = &empty_heap;
-    heap->empty_out();
     heap->life.drop();
-    middle::orphan_heaps::park(*heap);
+    heap->hand_on();
 }
 
 void park_vanished_heaps() {

@@ -215,6 +215,18 @@ public:
     /** Gives what is cached back, and releases empty slabs. Called by the heap's thread. */
     void empty_out();
 
+    /**
+     * Makes a heap that was made or adopted the calling thread's.
+     * @return Whether its magazines are as another thread left them.
+     */
+    bool take_over();
+
+    /**
+     * Parks the heap, with its magazines as they are if few heaps are. Called by the thread that
+     * used it, which does not do so any more.
+     */
+    void hand_on();
+
     /** Collects remote frees and releases empty slabs; the magazines stay. The lock is held. */
     void scavenge();
 
@@ -271,6 +283,7 @@ private:
     void use_array(base::ClassId id, Slot* array, unsigned capacity);
     void collect() HAK_REQUIRES(lock);
     void release_empty_slabs(base::ClassId id) HAK_REQUIRES(lock);
+    void send_out();
     void empty_magazines() HAK_REQUIRES(lock);
     bool tick() HAK_REQUIRES(lock);
     void sweep(std::uint64_t now, std::uint64_t interval) HAK_REQUIRES(lock);
@@ -292,6 +305,7 @@ private:
     std::uint32_t tight_ticks_ = 0;                      // ticks while address space was tight
     std::size_t grown_bytes_ = 0;  // what the magazines may hold beyond their first capacities
     ClassState states_[base::class_count] = {};
+    bool slots_used_ = false;  // whether a thread had the heap since the slots were purged
     Slot* slots_;              // const: all arrays of slots, on pages of their own
     std::size_t slots_bytes_;  // const: their length
 };

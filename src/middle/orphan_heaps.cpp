@@ -11,6 +11,7 @@ constinit std::atomic<HeapNode*> newest_heap{nullptr};
 constinit std::atomic<std::uint32_t> heap_count{0};
 constinit HeapNode* parked HAK_GUARDED_BY(lock) = nullptr;
 constinit std::atomic<std::uint32_t> parked_heaps{0};
+constinit std::atomic<std::uint32_t> heaps_with_leftovers{0};
 
 // A new thread looks at so many heaps before it makes one more, or takes another than it wants.
 constexpr std::uint32_t heaps_examined_max = 64;
@@ -50,6 +51,17 @@ HeapNode** place_of(const HeapNode* wanted) HAK_REQUIRES(lock) {
     return &parked;
 }
 
+// Does to a heap what is to be done now and then; who comes a second time takes the leftovers.
+void look_after(HeapNode& heap, bool at_once) HAK_REQUIRES(heap.lock) {
+    if (heap.leftovers.load(std::memory_order_relaxed) == Leftovers::fresh && !at_once) {
+        heap.leftovers.store(Leftovers::stale, std::memory_order_relaxed);
+    } else if (take_magazines(heap)) {
+        heap.operations.empty_magazines(heap);
+        return;
+    }
+    heap.operations.scavenge(heap);
+}
+
 }  // namespace
 
 // [adopt]
@@ -82,6 +94,24 @@ bool publish(HeapNode& heap) {
     return true;
 }
 
+// [leftovers]
+bool leave_magazines(HeapNode& heap, std::uint64_t heaps_max) {
+    if (heaps_with_leftovers.fetch_add(1, std::memory_order_relaxed) >= heaps_max) {
+        heaps_with_leftovers.fetch_sub(1, std::memory_order_relaxed);
+        return false;
+    }
+    heap.leftovers.store(Leftovers::fresh, std::memory_order_relaxed);
+    return true;
+}
+
+bool take_magazines(HeapNode& heap) {
+    if (heap.leftovers.load(std::memory_order_relaxed) == Leftovers::none) return false;
+    heap.leftovers.store(Leftovers::none, std::memory_order_relaxed);
+    heaps_with_leftovers.fetch_sub(1, std::memory_order_relaxed);
+    return true;
+}
+// [/leftovers]
+
 // [park]
 void park(HeapNode& heap) {
     os::LockGuard guard(lock);
@@ -97,14 +127,17 @@ std::uint32_t parked_count() { return parked_heaps.load(std::memory_order_relaxe
 void scavenge(Scavenge which) {
     if (which == Scavenge::parked && parked_count() == 0) return;
     for (HeapNode* heap = newest(); heap != nullptr; heap = heap->older) {
-        if (heap->dirty_slabs.load(std::memory_order_relaxed) == nullptr) continue;
+        if (heap->dirty_slabs.load(std::memory_order_relaxed) == nullptr &&
+            heap->leftovers.load(std::memory_order_relaxed) == Leftovers::none) {
+            continue;
+        }
         if (which == Scavenge::parked &&
             heap->state.load(std::memory_order_relaxed) != HeapState::parked) {
             continue;
         }
         // Its thread, or its next one, may want it at this moment; the lock makes them take turns.
         if (!heap->lock.try_lock()) continue;
-        heap->operations.scavenge(*heap);
+        look_after(*heap, false);
         heap->lock.unlock();
     }
 }
@@ -118,7 +151,7 @@ std::size_t purge() {
     std::size_t purged = 0;
     for (HeapNode* heap = newest(); heap != nullptr; heap = heap->older) {
         os::LockGuard guard(heap->lock);
-        heap->operations.scavenge(*heap);
+        look_after(*heap, true);
         purged += heap->operations.purge(*heap);
     }
     return purged;

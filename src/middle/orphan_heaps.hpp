@@ -12,6 +12,10 @@
  * right, and remote frees go on arriving as notices. The heap parked last is adopted first, while
  * its memory is warm.
  *
+ * Where threads come and go, most of what a thread's end gave back would be taken out again by the
+ * next one. So a few heaps are parked with their magazines as they are. These *leftovers* are free
+ * memory that lies idle, and age like it: what a second scavenging still finds is given back.
+ *
  * There is one exception. A thread whose first act is to free a block of a parked heap takes over
  * what the thread before it had: the successor in a server, say, which gets the tables of the one
  * that ended. More such blocks will come. So it adopts just that heap, and they come home. Under
@@ -25,7 +29,7 @@
  * something to a heap that is not theirs: fork, reports, malloc_trim, and scavenging, by which a
  * thread that is about to ask for more memory first collects what was freed into parked heaps.
  *
- * This box knows a heap only as a node with five operations; what a heap consists of is
+ * This box knows a heap only as a node with six operations; what a heap consists of is
  * front/thread_heap's business.
  *
  * @owns      the list of heaps and the stack of parked ones
@@ -57,6 +61,13 @@ enum class HeapState : std::uint8_t {
     parked,  ///< Nobody's; waits for a thread.
 };
 
+/** What a heap's magazines may hold that no thread is to use as its own. */
+enum class Leftovers : std::uint8_t {
+    none,   ///< The magazines are empty, or those of the heap's thread.
+    fresh,  ///< The last thread's.
+    stale,  ///< The last thread's, and somebody has scavenged since.
+};
+
 /** Called for a cached block, one that is in neither the program's hands nor its slab's. */
 using CachedVisitor = void (*)(const void* block, void* context);
 
@@ -65,11 +76,13 @@ struct HeapNode;
 /** What others may do to a heap whose lock they hold, unless it says otherwise. */
 struct HeapOperations {
     void (*for_each_cached)(const HeapNode& heap, CachedVisitor visitor,
-                            void* context);  ///< Visits the blocks in magazines and pending frees.
-    void (*scavenge)(HeapNode& heap);        ///< Collects remote frees and releases empty slabs.
+                            void* context);   ///< Visits the blocks in magazines and pending frees.
+    void (*scavenge)(HeapNode& heap);         ///< Collects remote frees and releases empty slabs.
+    void (*empty_magazines)(HeapNode& heap);  ///< Gives back what they hold, and scavenges.
     void (*empty_out)(
         HeapNode& heap);  ///< Gives back what a dead thread had cached. Takes the lock itself.
     std::size_t (*purge)(HeapNode& heap);  ///< Gives pages back that hold nothing; says how much.
+                                           ///< There are no leftovers.
     const char* (*validate)(const HeapNode& heap);  ///< Names an invariant that does not hold.
 };
 
@@ -79,10 +92,11 @@ struct HeapNode : back::SlabOwner {
     constexpr explicit HeapNode(const HeapOperations& heap_operations)
         : operations(heap_operations) {}
 
-    os::FutexLock lock{base::LockRank::heap};         ///< Held by its slow paths.
-    os::Lifeline life;                                ///< Held by its thread while it is active.
-    std::atomic<HeapState> state{HeapState::active};  ///< Written under the registry's lock.
-    const HeapOperations& operations;                 ///< const.
+    os::FutexLock lock{base::LockRank::heap};           ///< Held by its slow paths.
+    os::Lifeline life;                                  ///< Held by its thread while it is active.
+    std::atomic<HeapState> state{HeapState::active};    ///< Written under the registry's lock.
+    std::atomic<Leftovers> leftovers{Leftovers::none};  ///< Written under its own lock.
+    const HeapOperations& operations;                   ///< const.
     HeapNode* older = nullptr;        ///< const once published: the heap made before.
     HeapNode* next_parked = nullptr;  ///< Under the registry's lock.
 };
@@ -109,8 +123,23 @@ bool has_tag_left();
 bool publish(HeapNode& heap);
 
 /**
+ * Asks whether a heap may be parked with its magazines as they are.
+ * @param heap The heap, which no thread uses any more.
+ * @param heaps_max How many such heaps there may be.
+ * @return Whether it may, and is marked as one. Else its magazines must be emptied.
+ */
+bool leave_magazines(HeapNode& heap, std::uint64_t heaps_max) HAK_REQUIRES(heap.lock);
+
+/**
+ * Makes a heap's magazines those of the thread that adopted it.
+ * @param heap The heap.
+ * @return Whether they are as another thread left them.
+ */
+bool take_magazines(HeapNode& heap) HAK_REQUIRES(heap.lock);
+
+/**
  * Parks a heap.
- * @param heap The heap, with nothing cached, its lock not held.
+ * @param heap The heap, with nothing cached but leftovers, its lock not held.
  */
 void park(HeapNode& heap);
 
@@ -130,13 +159,14 @@ enum class Scavenge {
 };
 
 /**
- * Collects, releases and purges in every heap, one after the other, whatever its thread does.
+ * Collects, releases and purges in every heap, one after the other, whatever its thread does, and
+ * gives all leftovers back.
  * @return Bytes given back to the system.
  */
 std::size_t purge();
 
 /**
- * Scavenges heaps that have notices waiting and are not locked.
+ * Scavenges heaps that have notices waiting or leftovers, and are not locked.
  * @param which Of these.
  */
 void scavenge(Scavenge which);

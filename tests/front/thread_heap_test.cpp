@@ -430,7 +430,8 @@ TEST(ThreadHeap, OptionsThatGrewLaterDoNotOutgrowTheSlots) {
     EXPECT_EQ(heap->statistics(tiny).capacity, 40u);
 }
 
-TEST(ThreadHeap, AnAdoptedHeapHasForgottenHowFarItHadGrown) {
+TEST(ThreadHeap, AHeapThatWasHandedOnEmptyHasForgottenHowFarItHadGrown) {
+    const ChangedOption none(&Options::parked_full, 0);
     // Both classes together want more than that, so the second owner needs it back.
     const ChangedOption budget(&Options::magazine_heap_bytes, 100 * base::kibibyte);
     const ThreadHeap* const parked = &*Own();
@@ -760,7 +761,6 @@ TEST(ThreadHeap, BlocksOutliveTheirThreadAndTheNextThreadGetsItsHeap) {
         for (void* block : blocks) std::memset(block, 0x5a, base::row(other).block_bytes);
     }).join();
     EXPECT_EQ(state_of(*first), HeapState::parked);
-    EXPECT_TRUE(cached_blocks(*first).empty());
     const std::vector<char> expected(base::row(other).block_bytes, 0x5a);
     std::thread([&] {
         const HeapLease lease;
@@ -775,7 +775,112 @@ TEST(ThreadHeap, BlocksOutliveTheirThreadAndTheNextThreadGetsItsHeap) {
         give(heap, other, more);
         give(heap, other, blocks);
     }).join();
+    orphans::purge();
     EXPECT_EQ(slabs_of(*first), 0u);
+    EXPECT_EQ(Phase16::validate(), nullptr);
+}
+
+// What a thread leaves in the magazine of its heap that it has made grow.
+struct Left {
+    const ThreadHeap* heap;
+    std::set<const void*> blocks;
+    unsigned capacity;
+    void* last;
+};
+
+Left leave_blocks() {
+    Left left{};
+    std::thread([&left] {
+        const HeapLease lease;
+        ThreadHeap& heap = *lease.heap();
+        swing(heap, tiny, 6);
+        left.last = take(heap, tiny);
+        give(heap, tiny, left.last);
+        left.heap = &heap;
+        left.blocks = cached_blocks(heap);
+        left.capacity = heap.statistics(tiny).capacity;
+    }).join();
+    return left;
+}
+
+TEST(ThreadHeap, AHeapIsHandedOnWithItsMagazinesAsTheyAre) {
+    orphans::purge();
+    const Left left = leave_blocks();
+    EXPECT_EQ(state_of(*left.heap), HeapState::parked);
+    EXPECT_EQ(cached_blocks(*left.heap), left.blocks);
+    EXPECT_EQ(Phase16::validate(), nullptr);
+    std::thread([&] {
+        const HeapLease lease(left.heap);
+        ThreadHeap& heap = *lease.heap();
+        ASSERT_EQ(&heap, left.heap);
+        EXPECT_EQ(heap.statistics(tiny).capacity, left.capacity);
+        EXPECT_GT(left.capacity, first_blocks);
+        EXPECT_EQ(heap.magazine(tiny).pop(), left.last);
+        heap.magazine(tiny).push(left.last);
+    }).join();
+    orphans::purge();
+    EXPECT_TRUE(cached_blocks(*left.heap).empty());
+    EXPECT_EQ(slabs_of(*left.heap), 0u);
+}
+
+TEST(ThreadHeap, SomeHeapsAreHandedOnFullAndTheOthersEmpty) {
+    orphans::purge();
+    for (const std::uint64_t heaps_max : {0u, 1u}) {
+        const ChangedOption option(&Options::parked_full, heaps_max);
+        Left outer{};
+        Left inner{};
+        std::thread([&] {
+            const HeapLease lease;
+            outer.heap = lease.heap();
+            give(*lease.heap(), tiny, take(*lease.heap(), tiny));
+            inner = leave_blocks();  // in another heap, while this thread has its own
+        }).join();
+        EXPECT_EQ(cached_blocks(*inner.heap).empty(), heaps_max == 0);
+        EXPECT_TRUE(cached_blocks(*outer.heap).empty());
+        orphans::purge();
+    }
+}
+
+TEST(ThreadHeap, WhatAThreadLeavesIsGivenBackWithinTheDecayTime) {
+    orphans::purge();
+    const FakeClock clock;
+    Own heap;
+    heap->maintain();
+    const Left left = leave_blocks();
+    const auto wait = [&] {
+        FakeClock::time += os::options().decay / 2;
+        heap->maintain();
+    };
+    EXPECT_EQ(cached_blocks(*left.heap), left.blocks);
+    wait();
+    EXPECT_EQ(cached_blocks(*left.heap), left.blocks);
+    wait();
+    EXPECT_TRUE(cached_blocks(*left.heap).empty());
+    EXPECT_EQ(slabs_of(*left.heap), 0u);
+}
+
+TEST(ThreadHeap, OthersMayTakeWhatThreadsLeave) {
+    const ChangedOption decay(&Options::decay, 0);
+    std::atomic<bool> done{false};
+    std::vector<std::thread> others;
+    others.emplace_back([&] {
+        while (!done) orphans::purge();
+    });
+    others.emplace_back([&] {
+        while (!done) orphans::scavenge(orphans::Scavenge::all);
+    });
+    for (unsigned i = 0; i < 300; i++) {
+        std::thread([i] {
+            const HeapLease lease;
+            const ClassId id{static_cast<std::uint8_t>(1 + i % 40)};
+            const std::vector<void*> blocks = take(*lease.heap(), id, 60);
+            for (void* block : blocks) std::memset(block, 0x77, base::row(id).block_bytes);
+            for (void* block : blocks) EXPECT_EQ(*static_cast<char*>(block), 0x77);
+            give(*lease.heap(), id, blocks);
+        }).join();
+    }
+    done = true;
+    for (std::thread& other_thread : others) other_thread.join();
     EXPECT_EQ(Phase16::validate(), nullptr);
 }
 
@@ -795,6 +900,7 @@ TEST(ThreadHeap, AThreadThatBeginsWithAFreeOfAnEndedThreadsBlockGetsThatThreadsH
         EXPECT_EQ(front::own_heap(), inner);  // although the outer one was parked last
         EXPECT_EQ(state_of(*outer), HeapState::parked);
     }).join();
+    orphans::purge();
     EXPECT_EQ(slabs_of(*inner), 0u);
     EXPECT_EQ(Phase16::validate(), nullptr);
 }
@@ -818,11 +924,11 @@ TEST(ThreadHeap, ADetachedThreadBorrowsAHeapForOneCallAtATime) {
             ASSERT_NE(block, nullptr);
         }
         EXPECT_EQ(orphans::parked_count(), parked);
-        EXPECT_TRUE(cached_blocks(*own).empty());
         {
             const HeapLease lease;
             lease.heap()->release(tiny, block);
         }
+        orphans::purge();
         EXPECT_EQ(slabs_of(*own), 0u);
     }).join();
 }
@@ -853,6 +959,7 @@ TEST(ThreadHeap, AnOwnersDeathWithoutDetachingIsNoticed) {
         EXPECT_EQ(lease.heap(), heap);
         lease.heap()->release(tiny, block);
     }).join();
+    orphans::purge();
     EXPECT_EQ(slabs_of(*heap), 0u);
 }
 
@@ -877,6 +984,7 @@ TEST(ThreadHeap, AParkedHeapWhoseSlotsWerePurgedServesAgain) {
         swing(*first, tiny, 6);
     }).join();
     EXPECT_GT(orphans::purge(), 0u);
+    EXPECT_EQ(orphans::purge(), 0u) << "what is given back is given back once";
     std::thread([&] {
         const HeapLease lease;
         ThreadHeap& heap = *lease.heap();

@@ -3,37 +3,45 @@
  *
  * Threads come and go on two heaps. A thread attaches a heap at its first call, or finds that no
  * more can be made; it hits and misses; it ends by handing the heap over, after which each late
- * call borrows one, or it dies without a sign. Meanwhile others scavenge the heap, and somebody
- * trims: looks for the dead, collects in every heap and purges the slots of parked ones. Each
- * access of the code to something shared is one step here. Two things are no steps of their own: to
- * give a lock back after the last access under it, and what is under a lock whose holder alone may
- * look. Of a heap's contents the model keeps whether something is cached, in magazines or as
- * pending frees, and who works on its slabs.
+ * call borrows one, or it dies without a sign. A heap that is handed over may keep what its
+ * magazines hold. Meanwhile others scavenge the heap, and somebody trims: looks for the dead,
+ * collects in every heap, takes what was left in magazines and purges the slots of parked ones.
+ * Each access of the code to something shared is one step here. Two things are no steps of their
+ * own: to give a lock back after the last access under it, and what is under a lock whose holder
+ * alone may look. Of a heap's contents the model keeps whether something is cached, in magazines or
+ * as pending frees, and who works on its slabs.
  *
  *   P1  no two threads hold the same heap as theirs
- *   P2  nothing is cached in a parked heap, nor where slots are purged
+ *   P2  nothing is cached in a parked heap but leftovers, nor where slots are purged
  *   P3  no heap is lost: one that nobody holds is parked, or can be, since its thread's death shows
  *   P4  a heap stands at most once in the stack of parked ones, and nobody holds it there
  *   P5  a heap's slabs are touched under its lock alone
  *   P6  locks are asked for in rank order, and who wants a lifeline waits for a look at it at most
  *   P7  when thread after thread vanishes, the walk comes round to each of their heaps
+ *   P8  nobody empties the magazines that a thread uses
  *
+ * mirrors src/middle/orphan_heaps.cpp look_after b75b89694c4940b6
+ * mirrors src/middle/orphan_heaps.cpp leave_magazines c91c9a4d4bf9257c
+ * mirrors src/middle/orphan_heaps.cpp take_magazines 716019f2e80758af
  * mirrors src/middle/orphan_heaps.cpp push_parked 0f72980c20701c64
  * mirrors src/middle/orphan_heaps.cpp park_heaps_of_the_dead 500b4e4668e9cd63
  * mirrors src/middle/orphan_heaps.cpp adopt 9fa5a1a3f68d500c
  * mirrors src/middle/orphan_heaps.cpp publish 63ce60488585bf3d
  * mirrors src/middle/orphan_heaps.cpp park be20030730ec17ec
- * mirrors src/middle/orphan_heaps.cpp scavenge 83b14053ee6327c4
- * mirrors src/middle/orphan_heaps.cpp purge 6ed43d9068b97e08
+ * mirrors src/middle/orphan_heaps.cpp scavenge bb2fcea0261c5134
+ * mirrors src/middle/orphan_heaps.cpp purge 817d96e953ae2da5
  * mirrors src/front/thread_heap.cpp make 2b4b6443fae6998d
  * mirrors src/front/thread_heap.cpp apply_options 00743b864552801d
- * mirrors src/front/thread_heap.cpp purge b0b84e15d844ab47
+ * mirrors src/front/thread_heap.cpp purge f98470c3e5c9b501
  * mirrors src/front/thread_heap.cpp release_remote 4a10a38652185d2f
- * mirrors src/front/thread_heap.cpp empty_out ffc59fbfc2290370
- * mirrors src/front/thread_heap.cpp adopt_or_make 9a742cf138f5768f
- * mirrors src/front/thread_heap.cpp HeapLease 50d6a6e527799114
- * mirrors src/front/thread_heap.cpp ~HeapLease 797dbf8e5f9a6152
- * mirrors src/front/thread_heap.cpp detach_thread f1f6010042335043
+ * mirrors src/front/thread_heap.cpp send_out 5a2480a830854273
+ * mirrors src/front/thread_heap.cpp empty_out 6ae239f499989207
+ * mirrors src/front/thread_heap.cpp hand_on c32256cc25c21138
+ * mirrors src/front/thread_heap.cpp adopt_or_make 1496b31f3f13cc00
+ * mirrors src/front/thread_heap.cpp take_over 97a3dd87eed0e5b8
+ * mirrors src/front/thread_heap.cpp HeapLease 910a8deab60128e3
+ * mirrors src/front/thread_heap.cpp ~HeapLease 88809e42656690f4
+ * mirrors src/front/thread_heap.cpp detach_thread 7e6916c3dc8c97f7
  * mirrors src/abi/lifecycle.cpp for_each_lower_lock ebf7c7f125cfa7db
  * mirrors src/abi/lifecycle.cpp before_fork a20522789bc97f1a
  * mirrors src/abi/lifecycle.cpp after_fork_in_parent 06cccf3994f10606
@@ -54,8 +62,9 @@
  * mutant EMPTIED_LATE three_threads P2: a thread parks its heap before it empties it
  * mutant DEAD_UNEMPTIED three_threads P2: a dead thread's heap is parked as it is
  * mutant PENDING_KEPT three_threads P2: a heap is emptied of its magazines alone
- * mutant FIRST_LOCK_SKIPPED trim P2: a new thread does not wait for who has its heap's lock
+ * mutant LEFT_UNMARKED three_threads P2: a heap keeps what its magazines hold and does not say so
  * mutant PURGED_ANYWAY trim P2: slots are purged whether the heap is parked or not
+ * mutant PURGED_FULL trim P2: slots are purged, and what was left in the magazines stays
  * mutant NEVER_HELD three_threads P3: a thread does not take hold of its heap's lifeline
  * mutant SPOILT_LIFELINE three_threads P3: a dead thread's lifeline is not made consistent
  * mutant STATE_KEPT three_threads P2: an adopted heap still counts as parked
@@ -67,10 +76,13 @@
  * mutant LIFELINE_KEPT three_threads P6: a thread parks its heap and holds on to the lifeline
  * mutant DROPPED_LATE three_threads P6: a thread parks its heap before it drops the lifeline
  * mutant WALK_RESTARTED liveness P7: each walk over the heaps starts at the newest
+ * mutant FIRST_LOCK_SKIPPED trim P8: a new thread does not wait for who has its heap's lock
+ * mutant LEFT_FOR_GOOD trim P8: an adopted heap's magazines still count as left
+ * mutant LOOKED_BEFORE trim P2: whether something is left is asked before the heap's lock is taken
  *
  * Three mistakes one might plant are none, and the model holds with them. Nobody has to ask for a
  * heap's state before looking at its lifeline: a parked heap's is nobody's. A thread may drop the
- * lifeline before it empties its heap, since it does not die between the two. And DROPPED_LATE
+ * lifeline after it has emptied its heap, since it does not die between the two. And DROPPED_LATE
  * breaks nothing but P6: the next thread, which waits without sleeping, waits for longer.
  *
  * What this does not show. Here every thread sees every write at once. The code may do with less:
@@ -78,7 +90,9 @@
  * only chooses what to scavenge, or is read under the heap's lock, which whoever adopted the heap
  * takes before anything is cached in its slots. What a dead thread wrote is seen because the kernel
  * marks its lifeline after that, and whoever parks the heap reads the mark. Of fork only the parent
- * is here: what the child does, it does alone.
+ * is here: what the child does, it does alone. Of leftovers the model does not count in how many
+ * heaps they are, nor how often somebody has looked: whether a thread leaves them, and whether who
+ * scavenges takes them, is open each time.
  */
 
 #define ACTIVE 0
@@ -102,6 +116,7 @@ byte life[HEAPS + 1];
 bit state[HEAPS + 1];
 byte cached[HEAPS + 1];
 byte next_parked[HEAPS + 1];
+bit left[HEAPS + 1];  /* whether what is in the magazines is leftovers */
 
 byte registry;       /* the thread that has the registry's lock, or 0 */
 byte heap_count;     /* also the newest heap */
@@ -110,6 +125,7 @@ byte next_examined;
 
 /* What the model knows and the code does not. */
 byte holder[HEAPS + 1];  /* the thread that works with the heap as its own, dead threads' apart */
+bit used[HEAPS + 1];     /* whether that thread may be at the magazines, without any lock */
 
 #define IN_STACK(heap) (parked == heap || (parked != 0 && next_parked[parked] == heap))
 
@@ -194,10 +210,16 @@ inline touch_slabs(heap) {
     assert(heap_lock[heap] == me)  /* P5 */
 }
 
-inline empty_out(heap) {
+inline send_out(heap) {
 #ifndef PENDING_KEPT
-    cached[heap] = cached[heap] & ~PENDING;
+    cached[heap] = cached[heap] & ~PENDING
+#else
+    skip
 #endif
+}
+
+inline empty_out(heap) {
+    send_out(heap);
     lock_heap(heap);
     atomic {
         touch_slabs(heap);
@@ -215,11 +237,23 @@ inline apply_options(heap) {
     }
 }
 
+/* Other threads take what is left, under the heap's lock. */
+inline take_leftovers(heap) {
+    assert(!used[heap]);  /* P8 */
+    touch_slabs(heap);
+    left[heap] = 0;
+    cached[heap] = cached[heap] & ~MAGAZINES
+}
+
 /* ---- orphan_heaps ---------------------------------------------------------------------------- */
+
+/* Something is cached that nobody knows of. */
+#define LITTERED(heap) \
+    ((cached[heap] & PENDING) != 0 || ((cached[heap] & MAGAZINES) != 0 && !left[heap]))
 
 inline push_parked(heap) {
     atomic {
-        assert(cached[heap] == 0);  /* P2 */
+        assert(!LITTERED(heap));  /* P2 */
         state[heap] = PARKED;
         next_parked[heap] = parked
     };
@@ -250,8 +284,8 @@ inline park_heaps_of_the_dead() {
            fi;
            x = next_examined;
            if
-           :: left == 0 || x == 0 -> left = 0; x = 0; break
-           :: else -> left--; next_examined = x - 1
+           :: heaps_left == 0 || x == 0 -> heaps_left = 0; x = 0; break
+           :: else -> heaps_left--; next_examined = x - 1
            fi
        };
        if
@@ -282,7 +316,7 @@ inline adopt() {
     if
     :: atomic { parked != 0 -> h = parked }
     :: atomic { parked != 0 && next_parked[parked] != 0 -> h = next_parked[parked] }  /* wanted */
-    :: atomic { parked == 0 -> left = EXAMINED };
+    :: atomic { parked == 0 -> heaps_left = EXAMINED };
        park_heaps_of_the_dead();
        h = parked
     fi;
@@ -331,7 +365,14 @@ inline scavenge() {
 #else
     if
     :: atomic { heap_lock[x] == 0 -> heap_lock[x] = me };
-       atomic { touch_slabs(x); heap_lock[x] = 0 }
+       atomic {
+           touch_slabs(x);
+           if
+           :: left[x] -> take_leftovers(x)
+           :: true
+           fi;
+           heap_lock[x] = 0
+       }
     :: atomic { heap_lock[x] != 0 -> skip }
     fi;
 #endif
@@ -341,7 +382,7 @@ inline scavenge() {
 /* The first part of purge. */
 inline park_the_dead() {
     lock_registry();
-    left = heap_count;
+    heaps_left = heap_count;
     park_heaps_of_the_dead();
     unlock_registry()
 }
@@ -349,7 +390,20 @@ inline park_the_dead() {
 /* The second part, for one heap of the walk. */
 inline purge() {
     pick_heap();
+#ifdef LOOKED_BEFORE
+    found = left[x];
+#endif
     lock_heap(x);
+#ifndef LOOKED_BEFORE
+    found = left[x];
+#endif
+    if
+#ifndef PURGED_FULL
+    :: atomic { found -> take_leftovers(x) }
+#endif
+    :: else
+    fi;
+    found = false;
     if
 #ifdef PURGED_ANYWAY
     :: true ->
@@ -363,6 +417,25 @@ inline purge() {
 }
 
 /* ---- a thread and its heap ------------------------------------------------------------------- */
+
+inline hand_on(heap) {
+    used[heap] = 0;
+    send_out(heap);
+    lock_heap(heap);
+    atomic {
+        touch_slabs(heap);
+        if
+#ifdef LEFT_UNMARKED
+        :: true
+#else
+        :: left[heap] = 1
+#endif
+        :: cached[heap] = cached[heap] & ~MAGAZINES
+        fi;
+        heap_lock[heap] = 0
+    };
+    park(heap)
+}
 
 inline acquire_lease() {
     if
@@ -378,8 +451,17 @@ inline acquire_lease() {
        :: else ->
 #ifndef FIRST_LOCK_SKIPPED
           lock_heap(h);
-          heap_lock[h] = 0
 #endif
+          atomic {
+              found = left[h];
+#ifndef LEFT_FOR_GOOD
+              left[h] = 0;
+#endif
+              used[h] = 1;
+#ifndef FIRST_LOCK_SKIPPED
+              heap_lock[h] = 0
+#endif
+          }
        fi;
        if
        :: h == 0 || detached
@@ -387,9 +469,10 @@ inline acquire_lease() {
 #ifndef NEVER_HELD
           hold(h);
 #endif
-#ifndef FIRST_LOCK_SKIPPED
-          apply_options(h);
-#endif
+          if
+          :: found -> found = false
+          :: else -> apply_options(h)
+          fi;
           own = h
        fi
     fi
@@ -399,9 +482,9 @@ inline release_lease() {
     if
     :: h == 0 || h == own
     :: else ->
-       empty_out(h);
-       park(h)
+       hand_on(h)
     fi;
+    found = false;
     h = 0
 }
 
@@ -441,16 +524,13 @@ inline detach_thread() {
     park(h);
     empty_out(h);
 #elif defined(DROPPED_LATE)
-    empty_out(h);
-    park(h);
+    hand_on(h);
     drop(h);
 #elif defined(LIFELINE_KEPT)
-    empty_out(h);
-    park(h);
+    hand_on(h);
 #else
-    empty_out(h);
     drop(h);
-    park(h);
+    hand_on(h);
 #endif
     h = 0
 }
@@ -470,7 +550,7 @@ inline let_go(heap) {
     :: else
     fi;
     if
-    :: holder[heap] == me -> holder[heap] = 0
+    :: holder[heap] == me -> holder[heap] = 0; used[heap] = 0
     :: else
     fi
 }
@@ -482,8 +562,8 @@ inline die() {
 /* ---- who does all this ----------------------------------------------------------------------- */
 
 proctype thread(byte me) {
-    byte own, h, x, left;
-    bool detached, dead;
+    byte own, h, x, heaps_left;
+    bool detached, dead, found;
     do
 #ifdef LIVENESS
     :: miss(); die()
@@ -497,8 +577,8 @@ proctype thread(byte me) {
 }
 
 proctype trimming_thread(byte me) {
-    byte x, left;
-    bool dead;
+    byte x, heaps_left;
+    bool dead, found;
     do
     :: park_the_dead()
     :: heap_count != 0 -> purge()
@@ -535,8 +615,8 @@ proctype forking_thread(byte me) {
 
 proctype onlooker() {
     if
-    :: atomic { state[1] == PARKED && cached[1] != 0 -> assert(false) }  /* P2 */
-    :: atomic { state[2] == PARKED && cached[2] != 0 -> assert(false) }  /* P2 */
+    :: atomic { state[1] == PARKED && LITTERED(1) -> assert(false) }  /* P2 */
+    :: atomic { state[2] == PARKED && LITTERED(2) -> assert(false) }  /* P2 */
     :: atomic { LOST(1) || LOST(2) -> assert(false) }  /* P3 */
     fi
 }

@@ -19,6 +19,7 @@ namespace orphan_heaps = middle::orphan_heaps;
 using middle::HeapNode;
 using middle::HeapOperations;
 using middle::HeapState;
+using middle::Leftovers;
 using orphan_heaps::Scavenge;
 using tests::in_child;
 
@@ -27,7 +28,19 @@ struct FakeHeap : HeapNode {
     // Something for its stack of notices, which nobody here follows.
     void notice() { dirty_slabs = reinterpret_cast<back::Slab*>(std::uintptr_t{64}); }
 
+    // What a thread does that hands it on.
+    bool leave(std::uint64_t heaps_max) {
+        os::LockGuard guard(lock);
+        return orphan_heaps::leave_magazines(*this, heaps_max);
+    }
+    // And one that adopts it.
+    bool take() {
+        os::LockGuard guard(lock);
+        return orphan_heaps::take_magazines(*this);
+    }
+
     std::atomic<unsigned> scavenged{0};
+    std::atomic<unsigned> magazines_emptied{0};
     std::atomic<unsigned> emptied{0};
     std::atomic<unsigned> purged{0};
     static const HeapOperations fake_operations;
@@ -40,6 +53,10 @@ const HeapOperations FakeHeap::fake_operations = {
     [](HeapNode& node) {
         CHILD_REQUIRE(os::locks_held() > 0);
         fake(node).scavenged++;
+    },
+    [](HeapNode& node) {
+        CHILD_REQUIRE(os::locks_held() > 0);
+        fake(node).magazines_emptied++;
     },
     [](HeapNode& node) {
         os::LockGuard guard(node.lock);  // it takes the lock itself
@@ -238,6 +255,75 @@ TEST(OrphanHeapsDeathTest, PurgingGoesToEveryHeapAndAddsUp) {
         for (const FakeHeap& heap : heaps) {
             CHILD_REQUIRE(heap.scavenged == 1 && heap.purged == 1);
         }
+    });
+}
+
+// ---- leftovers ----------------------------------------------------------------------------------
+
+TEST(OrphanHeapsDeathTest, SoManyHeapsKeepWhatTheirMagazinesHoldAndNoMore) {
+    EXPECT_IN_CHILD({
+        static FakeHeap heaps[4];
+        for (FakeHeap& heap : heaps) CHILD_REQUIRE(orphan_heaps::publish(heap));
+        CHILD_REQUIRE(!heaps[0].leave(0));
+        CHILD_REQUIRE(heaps[0].leave(2) && heaps[1].leave(2) && !heaps[2].leave(2));
+        CHILD_REQUIRE(!heaps[2].take());  // nothing was left in it
+        CHILD_REQUIRE(!heaps[3].leave(2));
+        CHILD_REQUIRE(heaps[0].take() && !heaps[0].take());
+        CHILD_REQUIRE(heaps[2].leave(2) && !heaps[3].leave(2));
+        CHILD_REQUIRE(heaps[3].leave(3));
+    });
+}
+
+TEST(OrphanHeapsDeathTest, WhatIsLeftIsTakenByTheSecondScavenging) {
+    for (const Scavenge which : {Scavenge::parked, Scavenge::all}) {
+        EXPECT_EXIT(in_child([which] {
+                        static FakeHeap heap;
+                        CHILD_REQUIRE(orphan_heaps::publish(heap));
+                        CHILD_REQUIRE(heap.leave(1));
+                        orphan_heaps::park(heap);
+                        orphan_heaps::scavenge(which);
+                        CHILD_REQUIRE(heap.scavenged == 1 && heap.magazines_emptied == 0);
+                        CHILD_REQUIRE(heap.leftovers == Leftovers::stale);
+                        orphan_heaps::scavenge(which);
+                        CHILD_REQUIRE(heap.scavenged == 1 && heap.magazines_emptied == 1);
+                        orphan_heaps::scavenge(which);  // and now there is nothing to do
+                        CHILD_REQUIRE(heap.scavenged == 1 && heap.magazines_emptied == 1);
+                        CHILD_REQUIRE(!heap.take());
+                        CHILD_REQUIRE(heap.leave(1));  // it does not count any more
+                    }),
+                    testing::ExitedWithCode(0), "");
+    }
+}
+
+TEST(OrphanHeapsDeathTest, WhatAThreadHasTakenNobodyElseTakes) {
+    EXPECT_IN_CHILD({
+        static FakeHeap heap;
+        CHILD_REQUIRE(orphan_heaps::publish(heap));
+        CHILD_REQUIRE(heap.leave(1));
+        orphan_heaps::park(heap);
+        orphan_heaps::scavenge(Scavenge::parked);
+        CHILD_REQUIRE(orphan_heaps::adopt() == &heap && heap.take());
+        heap.notice();
+        orphan_heaps::scavenge(Scavenge::all);
+        orphan_heaps::purge();
+        CHILD_REQUIRE(heap.scavenged == 3 && heap.magazines_emptied == 0);
+        // The next one to hand it on leaves something that is fresh again.
+        CHILD_REQUIRE(heap.leave(1));
+        orphan_heaps::park(heap);
+        orphan_heaps::scavenge(Scavenge::parked);
+        CHILD_REQUIRE(heap.magazines_emptied == 0);
+    });
+}
+
+TEST(OrphanHeapsDeathTest, PurgingTakesWhatIsLeftAtOnce) {
+    EXPECT_IN_CHILD({
+        static FakeHeap heap;
+        CHILD_REQUIRE(orphan_heaps::publish(heap));
+        CHILD_REQUIRE(heap.leave(1));
+        orphan_heaps::park(heap);
+        CHILD_REQUIRE(orphan_heaps::purge() == 1000);
+        CHILD_REQUIRE(heap.magazines_emptied == 1 && heap.purged == 1);
+        CHILD_REQUIRE(heap.leftovers == Leftovers::none);
     });
 }
 

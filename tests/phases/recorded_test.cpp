@@ -17,6 +17,7 @@
 #include "base/units.hpp"
 #include "gate/alloc_header.hpp"
 #include "gate/header_byte.hpp"
+#include "middle/orphan_heaps.hpp"
 #include "phases/phase_13b.hpp"
 #include "phases/phase_14.hpp"
 #include "phases/phase_14c.hpp"
@@ -139,10 +140,15 @@ protected:
         for (char* const block : blocks) Phase::deallocate(block);
         EXPECT_EQ(Phase::validate(), nullptr);
     }
-    /** Does something with every operation checked, in a thread whose heap knows of it. */
+    /**
+     * Does something with every operation checked, in a thread whose heap knows of it. Those that
+     * other threads have handed on do not, as long as their magazines are not empty.
+     */
     template <typename Body>
     static void hardened(Body body) {
         const ChangedOption option(&os::Options::hardened, 1);
+        const ChangedOption none(&os::Options::parked_full, 0);
+        middle::orphan_heaps::purge();
         if (front::own_heap() != nullptr) front::own_heap()->apply_options();
         std::thread(body).join();
     }

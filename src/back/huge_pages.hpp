@@ -8,7 +8,7 @@
  * one shall be a small part of the other.
  *
  *     may be wasted        nothing    half a page    a page
- *     heap of more than    0          32 MiB         64 MiB by default
+ *     heap of more than    0          16 MiB         32 MiB by default
  *
  * A block of more than 2 MiB wastes none of those that it fills, and gets them in any heap. What is
  * mapped for many blocks may waste its last page, and what was mapped before stays as it is. The

@@ -511,13 +511,15 @@ bool ThreadHeap::take_over() {
     // Somebody may still be at what was a parked heap a moment ago.
     os::LockGuard guard(lock);
     slots_used_ = true;
-    return middle::orphan_heaps::take_magazines(*this);
+    return middle::orphan_heaps::end_leftovers(*this);
 }
 
 void ThreadHeap::hand_on() {
     send_out();
     {
         os::LockGuard guard(lock);
+        // Threads may come and go without any other slow path.
+        tick();
         const std::uint64_t heaps_max =
             back::shared_pool::is_tight() ? 0 : os::options().parked_full;
         if (!middle::orphan_heaps::leave_magazines(*this, heaps_max)) empty_magazines();
@@ -654,8 +656,9 @@ void ThreadHeap::for_each_cached(const middle::HeapNode& node, middle::CachedVis
 
 const char* ThreadHeap::validate(const middle::HeapNode& node) {
     const auto& heap = static_cast<const ThreadHeap&>(node);
-    const bool quiet = &heap == current_heap ||
-                       node.state.load(std::memory_order_relaxed) == middle::HeapState::parked;
+    const bool parked = node.state.load(std::memory_order_relaxed) == middle::HeapState::parked;
+    const bool must_be_empty = parked && !node.leftovers.load(std::memory_order_relaxed);
+    const bool quiet = &heap == current_heap || parked;
     for (unsigned c = 1; c < base::class_count; c++) {
         const ClassState& s = heap.states_[c];
         for (const back::Slab* slab = s.head; slab != nullptr; slab = slab->next) {
@@ -668,6 +671,7 @@ const char* ThreadHeap::validate(const middle::HeapNode& node) {
         // The magazines of a running thread change while they are looked at.
         if (!quiet) continue;
         if (const char* const broken = heap.magazines[c].validate(s.base)) return broken;
+        if (must_be_empty && heap.magazines[c].count(s.base) > 0) return "thread_heap I3";
     }
     if (!quiet) return nullptr;
     if (outer_front.bytes != 0) {
@@ -753,7 +757,8 @@ void park_vanished_heaps() {
             continue;
         }
         any = true;
-        heap.discard_cached();
+        // Unless its thread was about to begin with it, or to park it, it was at its magazines.
+        if (!heap.leftovers.load(std::memory_order_relaxed)) heap.discard_cached();
         middle::orphan_heaps::park(*node);
     }
     if (!any) return;

@@ -18,6 +18,9 @@
  * then attaches a real heap. So the fast path never asks whether there is a heap. A thread past its
  * end goes back to the empty heap, and each late call borrows a parked heap for just that call.
  *
+ * **A heap changes hands as it is.** What a thread leaves in the magazines serves the next one, as
+ * long as few heaps wait like that (middle/orphan_heaps).
+ *
  * **Capacity learns.** Magazines start small. When one shall double, give more back than its older
  * half, or go back to where it started, is the tuner's decision (middle/tuner), which this box
  * carries out within the limits of the options: for a class, for the heap, and for all heaps.
@@ -50,8 +53,10 @@
  *            os/futex_lock os/thread_exit os/virtual_memory
  * @threads   magazines: the heap's thread. Slow paths: under the heap's lock, by its thread or, for
  *            scavenging, trimming and fork, by others, who leave the magazines alone
+ *            unless they hold leftovers
  * @invariant I1 a slab is listed exactly when it has a free block
  * @invariant I2 the slabs of a list are of its class and this heap's
+ * @invariant I3 the magazines of a parked heap are empty, unless they hold leftovers
  * @failure   null when no memory can be had; the heap stays usable
  * @cost      refill and flush: bench: thread_heap; hits: front/magazine
  * @phase     introduced in 16
@@ -216,7 +221,7 @@ public:
     void empty_out();
 
     /**
-     * Makes a heap that was made or adopted the calling thread's.
+     * Makes a heap that was made or adopted the calling thread's, and sets its tag.
      * @return Whether its magazines are as another thread left them.
      */
     bool take_over();
@@ -305,7 +310,7 @@ private:
     std::uint32_t tight_ticks_ = 0;                      // ticks while address space was tight
     std::size_t grown_bytes_ = 0;  // what the magazines may hold beyond their first capacities
     ClassState states_[base::class_count] = {};
-    bool slots_used_ = false;  // whether a thread had the heap since the slots were purged
+    bool slots_used_ = true;   // whether a thread had the heap since the slots were purged
     Slot* slots_;              // const: all arrays of slots, on pages of their own
     std::size_t slots_bytes_;  // const: their length
 };

@@ -51,16 +51,16 @@ HeapNode** place_of(const HeapNode* wanted) HAK_REQUIRES(lock) {
     return &parked;
 }
 
-// Does to a heap what is to be done now and then; who comes a second time takes the leftovers.
-void look_after(HeapNode& heap, bool at_once) HAK_REQUIRES(heap.lock) {
-    if (heap.leftovers.load(std::memory_order_relaxed) == Leftovers::fresh && !at_once) {
-        heap.leftovers.store(Leftovers::stale, std::memory_order_relaxed);
-    } else if (take_magazines(heap)) {
+// [collect]
+// Takes in what is free and in nobody's hands.
+void collect_one(HeapNode& heap) HAK_REQUIRES(heap.lock) {
+    if (end_leftovers(heap)) {
         heap.operations.empty_magazines(heap);
-        return;
+    } else {
+        heap.operations.scavenge(heap);
     }
-    heap.operations.scavenge(heap);
 }
+// [/collect]
 
 }  // namespace
 
@@ -100,13 +100,13 @@ bool leave_magazines(HeapNode& heap, std::uint64_t heaps_max) {
         heaps_with_leftovers.fetch_sub(1, std::memory_order_relaxed);
         return false;
     }
-    heap.leftovers.store(Leftovers::fresh, std::memory_order_relaxed);
+    heap.leftovers.store(true, std::memory_order_relaxed);
     return true;
 }
 
-bool take_magazines(HeapNode& heap) {
-    if (heap.leftovers.load(std::memory_order_relaxed) == Leftovers::none) return false;
-    heap.leftovers.store(Leftovers::none, std::memory_order_relaxed);
+bool end_leftovers(HeapNode& heap) {
+    if (!heap.leftovers.load(std::memory_order_relaxed)) return false;
+    heap.leftovers.store(false, std::memory_order_relaxed);
     heaps_with_leftovers.fetch_sub(1, std::memory_order_relaxed);
     return true;
 }
@@ -128,7 +128,7 @@ void scavenge(Scavenge which) {
     if (which == Scavenge::parked && parked_count() == 0) return;
     for (HeapNode* heap = newest(); heap != nullptr; heap = heap->older) {
         if (heap->dirty_slabs.load(std::memory_order_relaxed) == nullptr &&
-            heap->leftovers.load(std::memory_order_relaxed) == Leftovers::none) {
+            !heap->leftovers.load(std::memory_order_relaxed)) {
             continue;
         }
         if (which == Scavenge::parked &&
@@ -137,11 +137,18 @@ void scavenge(Scavenge which) {
         }
         // Its thread, or its next one, may want it at this moment; the lock makes them take turns.
         if (!heap->lock.try_lock()) continue;
-        look_after(*heap, false);
+        collect_one(*heap);
         heap->lock.unlock();
     }
 }
 // [/scavenge]
+
+void collect() {
+    for (HeapNode* heap = newest(); heap != nullptr; heap = heap->older) {
+        os::LockGuard guard(heap->lock);
+        collect_one(*heap);
+    }
+}
 
 std::size_t purge() {
     {
@@ -151,7 +158,7 @@ std::size_t purge() {
     std::size_t purged = 0;
     for (HeapNode* heap = newest(); heap != nullptr; heap = heap->older) {
         os::LockGuard guard(heap->lock);
-        look_after(*heap, true);
+        collect_one(*heap);
         purged += heap->operations.purge(*heap);
     }
     return purged;

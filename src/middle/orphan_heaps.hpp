@@ -12,15 +12,15 @@
  * right, and remote frees go on arriving as notices. The heap parked last is adopted first, while
  * its memory is warm.
  *
- * Where threads come and go, most of what a thread's end gave back would be taken out again by the
- * next one. So a few heaps are parked with their magazines as they are. These *leftovers* are free
- * memory that lies idle, and age like it: what a second scavenging still finds is given back.
- *
  * There is one exception. A thread whose first act is to free a block of a parked heap takes over
  * what the thread before it had: the successor in a server, say, which gets the tables of the one
  * that ended. More such blocks will come. So it adopts just that heap, and they come home. Under
  * another heap they would all be remote frees, and while these wait to be collected, the new thread
  * would take the same amount of memory from slabs that nobody has touched yet.
+ *
+ * Where threads come and go, most of what a thread's end gave back would be taken out again by the
+ * next one. So a few heaps are parked with their magazines as they are. These *leftovers* are free
+ * memory: whoever scavenges takes them in, at the latest when the next sweep begins (back/purge).
  *
  * A thread that ends without parking its heap (os/thread_exit says how that can be) is noticed by
  * its lifeline, and its heap is parked by whoever notices.
@@ -32,7 +32,7 @@
  * This box knows a heap only as a node with six operations; what a heap consists of is
  * front/thread_heap's business.
  *
- * @owns      the list of heaps and the stack of parked ones
+ * @owns      the list of heaps, the stack of parked ones, and the count of those with leftovers
  * @calls     back/page_map back/slab base/lock_rank os/futex_lock os/thread_exit
  * @threads   any; one lock for both lists. The list of heaps only grows, and may be walked without
  *            it
@@ -61,13 +61,6 @@ enum class HeapState : std::uint8_t {
     parked,  ///< Nobody's; waits for a thread.
 };
 
-/** What a heap's magazines may hold that no thread is to use as its own. */
-enum class Leftovers : std::uint8_t {
-    none,   ///< The magazines are empty, or those of the heap's thread.
-    fresh,  ///< The last thread's.
-    stale,  ///< The last thread's, and somebody has scavenged since.
-};
-
 /** Called for a cached block, one that is in neither the program's hands nor its slab's. */
 using CachedVisitor = void (*)(const void* block, void* context);
 
@@ -92,13 +85,14 @@ struct HeapNode : back::SlabOwner {
     constexpr explicit HeapNode(const HeapOperations& heap_operations)
         : operations(heap_operations) {}
 
-    os::FutexLock lock{base::LockRank::heap};           ///< Held by its slow paths.
-    os::Lifeline life;                                  ///< Held by its thread while it is active.
-    std::atomic<HeapState> state{HeapState::active};    ///< Written under the registry's lock.
-    std::atomic<Leftovers> leftovers{Leftovers::none};  ///< Written under its own lock.
-    const HeapOperations& operations;                   ///< const.
-    HeapNode* older = nullptr;        ///< const once published: the heap made before.
-    HeapNode* next_parked = nullptr;  ///< Under the registry's lock.
+    os::FutexLock lock{base::LockRank::heap};         ///< Held by its slow paths.
+    os::Lifeline life;                                ///< Held by its thread while it is active.
+    std::atomic<HeapState> state{HeapState::active};  ///< Written under the registry's lock.
+    std::atomic<bool> leftovers{false};  ///< Whether the magazines hold what the last thread left,
+                                         ///< and nobody uses them. Written under its own lock.
+    const HeapOperations& operations;    ///< const.
+    HeapNode* older = nullptr;           ///< const once published: the heap made before.
+    HeapNode* next_parked = nullptr;     ///< Under the registry's lock.
 };
 
 namespace orphan_heaps {
@@ -131,11 +125,11 @@ bool publish(HeapNode& heap);
 bool leave_magazines(HeapNode& heap, std::uint64_t heaps_max) HAK_REQUIRES(heap.lock);
 
 /**
- * Makes a heap's magazines those of the thread that adopted it.
+ * Ends that: the magazines are the caller's, to use or to empty.
  * @param heap The heap.
- * @return Whether they are as another thread left them.
+ * @return Whether they were left as they are.
  */
-bool take_magazines(HeapNode& heap) HAK_REQUIRES(heap.lock);
+bool end_leftovers(HeapNode& heap) HAK_REQUIRES(heap.lock);
 
 /**
  * Parks a heap.
@@ -158,15 +152,17 @@ enum class Scavenge {
     all,     ///< All, since a thread may sleep for long while others free its blocks.
 };
 
+/** Collects in every heap, one after the other, whatever its thread does, and takes leftovers in. */
+void collect();
+
 /**
- * Collects, releases and purges in every heap, one after the other, whatever its thread does, and
- * gives all leftovers back.
+ * Does what collect() does, and purges.
  * @return Bytes given back to the system.
  */
 std::size_t purge();
 
 /**
- * Scavenges heaps that have notices waiting or leftovers, and are not locked.
+ * Collects in heaps that have notices waiting or leftovers, and are not locked.
  * @param which Of these.
  */
 void scavenge(Scavenge which);

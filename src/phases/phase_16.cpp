@@ -47,15 +47,11 @@ void* no_memory() {
 }
 
 // Takes together what is free in any heap, without giving it back to the system, and lets go of
-// what is merely held for later. Other heaps keep their magazines, which only their threads may
+// what is merely held for later. Heaps of other threads keep their magazines, which only those may
 // touch.
 void reclaim() {
     if (front::ThreadHeap* const heap = front::own_heap()) heap->empty_out();
-    for (middle::HeapNode* heap = middle::orphan_heaps::newest(); heap != nullptr;
-         heap = heap->older) {
-        os::LockGuard guard(heap->lock);
-        heap->operations.scavenge(*heap);
-    }
+    middle::orphan_heaps::collect();
     back::large::trim_cache(0);
     back::shared_pool::trim_reservation();
 }

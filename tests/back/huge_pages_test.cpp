@@ -14,7 +14,7 @@ using back::huge_pages::wanted;
 using os::Options;
 
 TEST(HugePages, AreWantedByDefaultFromOneByteAboveTheBound) {
-    const std::size_t bound = 64 * base::mebibyte;
+    const std::size_t bound = 32 * base::mebibyte;
     EXPECT_FALSE(wanted(0, page_bytes));
     EXPECT_FALSE(wanted(bound, page_bytes));
     EXPECT_TRUE(wanted(bound + 1, page_bytes));
@@ -28,10 +28,10 @@ TEST(HugePages, AreWantedFromTheBoundOfTheOption) {
 }
 
 TEST(HugePages, AreWantedSoonerWhereLessOfThemIsWasted) {
-    EXPECT_FALSE(wanted(32 * base::mebibyte, page_bytes / 2));
-    EXPECT_TRUE(wanted(32 * base::mebibyte + 1, page_bytes / 2));
-    EXPECT_FALSE(wanted(2 * base::mebibyte, page_bytes / 32));
-    EXPECT_TRUE(wanted(2 * base::mebibyte + 1, page_bytes / 32));
+    EXPECT_FALSE(wanted(16 * base::mebibyte, page_bytes / 2));
+    EXPECT_TRUE(wanted(16 * base::mebibyte + 1, page_bytes / 2));
+    EXPECT_FALSE(wanted(base::mebibyte, page_bytes / 32));
+    EXPECT_TRUE(wanted(base::mebibyte + 1, page_bytes / 32));
     EXPECT_TRUE(wanted(1, 0));
 }
 

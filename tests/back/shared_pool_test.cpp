@@ -466,14 +466,14 @@ struct PageAdvice {
 
 using SharedPoolHugePagesDeathTest = tests::Pristine;
 
-TEST_F(SharedPoolHugePagesDeathTest, TheFirst64MiBComeInSmallPagesAndWhatFollowsInHugeOnes) {
+TEST_F(SharedPoolHugePagesDeathTest, TheFirst32MiBComeInSmallPagesAndWhatFollowsInHugeOnes) {
     EXPECT_EXIT(in_child([] {
                     const PageAdvice advice;
-                    for (unsigned i = 1; i <= 18; i++) {
+                    for (unsigned i = 1; i <= 10; i++) {
                         const Superslab& added = *take(64).superslab;
                         CHILD_REQUIRE(pool::mapped_bytes() == i * superslab_bytes);
-                        const bool huge = i * superslab_bytes > 64 * mebibyte;
-                        CHILD_REQUIRE(PageAdvice::huge == (huge ? i - 16 : 0));
+                        const bool huge = i * superslab_bytes > 32 * mebibyte;
+                        CHILD_REQUIRE(PageAdvice::huge == (huge ? i - 8 : 0));
                         CHILD_REQUIRE(added.prefers_huge == huge);
                     }
                     CHILD_REQUIRE(PageAdvice::last_bytes == superslab_bytes);

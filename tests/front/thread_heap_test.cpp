@@ -841,26 +841,50 @@ TEST(ThreadHeap, SomeHeapsAreHandedOnFullAndTheOthersEmpty) {
     }
 }
 
-TEST(ThreadHeap, WhatAThreadLeavesIsGivenBackWithinTheDecayTime) {
+TEST(ThreadHeap, WhatAThreadLeavesIsTakenInWhenTheNextSweepBegins) {
     orphans::purge();
     const FakeClock clock;
     Own heap;
     heap->maintain();
     const Left left = leave_blocks();
-    const auto wait = [&] {
-        FakeClock::time += os::options().decay / 2;
-        heap->maintain();
-    };
+    FakeClock::time += os::options().decay / 2 - 1;
+    heap->maintain();
     EXPECT_EQ(cached_blocks(*left.heap), left.blocks);
-    wait();
-    EXPECT_EQ(cached_blocks(*left.heap), left.blocks);
-    wait();
+    FakeClock::time++;
+    heap->maintain();
     EXPECT_TRUE(cached_blocks(*left.heap).empty());
     EXPECT_EQ(slabs_of(*left.heap), 0u);
 }
 
+// Such a thread refills nothing and flushes nothing.
+TEST(ThreadHeap, AThreadThatOnlyHitsLooksAtTheClockAtItsEnd) {
+    orphans::purge();
+    const FakeClock clock;
+    Left outer{};
+    Left inner{};
+    std::thread([&] {
+        const HeapLease lease;
+        outer.heap = lease.heap();
+        inner = leave_blocks();
+        give(*lease.heap(), tiny, take(*lease.heap(), tiny));
+    }).join();
+    const auto hit = [&] {
+        std::thread([&] {
+            const HeapLease lease(outer.heap);
+            ASSERT_EQ(lease.heap(), outer.heap);
+            const std::uint64_t refills = lease.heap()->statistics(tiny).refills;
+            give(*lease.heap(), tiny, take(*lease.heap(), tiny));
+            EXPECT_EQ(lease.heap()->statistics(tiny).refills, refills);
+        }).join();
+    };
+    hit();
+    EXPECT_FALSE(cached_blocks(*inner.heap).empty());
+    FakeClock::time += os::options().decay / 2;
+    hit();
+    EXPECT_TRUE(cached_blocks(*inner.heap).empty());
+}
+
 TEST(ThreadHeap, OthersMayTakeWhatThreadsLeave) {
-    const ChangedOption decay(&Options::decay, 0);
     std::atomic<bool> done{false};
     std::vector<std::thread> others;
     others.emplace_back([&] {
@@ -1057,6 +1081,16 @@ TEST(ThreadHeap, I1_ASlabIsListedExactlyWhileItHasAFreeBlock) {
         EXPECT_EQ(heap.validate(), nullptr);
     }
     EXPECT_TRUE(slab_of(blocks[0]).listed);
+}
+
+TEST(ThreadHeap, I3_AParkedHeapWithBlocksInItsMagazinesIsNoticedUnlessTheyWereLeft) {
+    const Left left = leave_blocks();
+    EXPECT_EQ(Phase16::validate(), nullptr);
+    const_cast<ThreadHeap*>(left.heap)->leftovers = false;
+    EXPECT_STREQ(Phase16::validate(), "thread_heap I3");
+    const_cast<ThreadHeap*>(left.heap)->leftovers = true;
+    EXPECT_EQ(Phase16::validate(), nullptr);
+    orphans::purge();
 }
 
 TEST(ThreadHeap, I2_ASlabOfAnotherClassOrHeapInAListIsNoticed) {

@@ -20,25 +20,26 @@
  *   P7  when thread after thread vanishes, the walk comes round to each of their heaps
  *   P8  nobody empties the magazines that a thread uses
  *
- * mirrors src/middle/orphan_heaps.cpp look_after b75b89694c4940b6
- * mirrors src/middle/orphan_heaps.cpp leave_magazines c91c9a4d4bf9257c
- * mirrors src/middle/orphan_heaps.cpp take_magazines 716019f2e80758af
+ * mirrors src/middle/orphan_heaps.cpp collect_one a70b9c626e71bee4
+ * mirrors src/middle/orphan_heaps.cpp collect 7d67960555b55d36
+ * mirrors src/middle/orphan_heaps.cpp leave_magazines 0cf27d347ea8d71c
+ * mirrors src/middle/orphan_heaps.cpp end_leftovers 5b5c72a1e648e1d4
  * mirrors src/middle/orphan_heaps.cpp push_parked 0f72980c20701c64
  * mirrors src/middle/orphan_heaps.cpp park_heaps_of_the_dead 500b4e4668e9cd63
  * mirrors src/middle/orphan_heaps.cpp adopt 9fa5a1a3f68d500c
  * mirrors src/middle/orphan_heaps.cpp publish 63ce60488585bf3d
  * mirrors src/middle/orphan_heaps.cpp park be20030730ec17ec
- * mirrors src/middle/orphan_heaps.cpp scavenge bb2fcea0261c5134
- * mirrors src/middle/orphan_heaps.cpp purge 817d96e953ae2da5
+ * mirrors src/middle/orphan_heaps.cpp scavenge eb9101b8292a1a44
+ * mirrors src/middle/orphan_heaps.cpp purge 29aee53777f39ba0
  * mirrors src/front/thread_heap.cpp make 2b4b6443fae6998d
  * mirrors src/front/thread_heap.cpp apply_options 00743b864552801d
  * mirrors src/front/thread_heap.cpp purge f98470c3e5c9b501
  * mirrors src/front/thread_heap.cpp release_remote 4a10a38652185d2f
  * mirrors src/front/thread_heap.cpp send_out 5a2480a830854273
  * mirrors src/front/thread_heap.cpp empty_out 6ae239f499989207
- * mirrors src/front/thread_heap.cpp hand_on c32256cc25c21138
+ * mirrors src/front/thread_heap.cpp hand_on afab77b3d58a5709
  * mirrors src/front/thread_heap.cpp adopt_or_make 1496b31f3f13cc00
- * mirrors src/front/thread_heap.cpp take_over 97a3dd87eed0e5b8
+ * mirrors src/front/thread_heap.cpp take_over 46e8ff834a677288
  * mirrors src/front/thread_heap.cpp HeapLease 910a8deab60128e3
  * mirrors src/front/thread_heap.cpp ~HeapLease 88809e42656690f4
  * mirrors src/front/thread_heap.cpp detach_thread 7e6916c3dc8c97f7
@@ -90,9 +91,9 @@
  * only chooses what to scavenge, or is read under the heap's lock, which whoever adopted the heap
  * takes before anything is cached in its slots. What a dead thread wrote is seen because the kernel
  * marks its lifeline after that, and whoever parks the heap reads the mark. Of fork only the parent
- * is here: what the child does, it does alone. Of leftovers the model does not count in how many
- * heaps they are, nor how often somebody has looked: whether a thread leaves them, and whether who
- * scavenges takes them, is open each time.
+ * is here: what the child does, it does alone. In how many
+ * heaps there are leftovers is not counted: whether a thread leaves them is open each time. Nor does
+ * a thread hand a heap on that it adopted while it got another one.
  */
 
 #define ACTIVE 0
@@ -369,7 +370,7 @@ inline scavenge() {
            touch_slabs(x);
            if
            :: left[x] -> take_leftovers(x)
-           :: true
+           :: else
            fi;
            heap_lock[x] = 0
        }

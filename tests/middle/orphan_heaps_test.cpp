@@ -19,7 +19,6 @@ namespace orphan_heaps = middle::orphan_heaps;
 using middle::HeapNode;
 using middle::HeapOperations;
 using middle::HeapState;
-using middle::Leftovers;
 using orphan_heaps::Scavenge;
 using tests::in_child;
 
@@ -36,7 +35,7 @@ struct FakeHeap : HeapNode {
     // And one that adopts it.
     bool take() {
         os::LockGuard guard(lock);
-        return orphan_heaps::take_magazines(*this);
+        return orphan_heaps::end_leftovers(*this);
     }
 
     std::atomic<unsigned> scavenged{0};
@@ -274,20 +273,18 @@ TEST(OrphanHeapsDeathTest, SoManyHeapsKeepWhatTheirMagazinesHoldAndNoMore) {
     });
 }
 
-TEST(OrphanHeapsDeathTest, WhatIsLeftIsTakenByTheSecondScavenging) {
+TEST(OrphanHeapsDeathTest, WhatIsLeftIsTakenInByWhoeverScavenges) {
     for (const Scavenge which : {Scavenge::parked, Scavenge::all}) {
         EXPECT_EXIT(in_child([which] {
                         static FakeHeap heap;
                         CHILD_REQUIRE(orphan_heaps::publish(heap));
                         CHILD_REQUIRE(heap.leave(1));
                         orphan_heaps::park(heap);
+                        CHILD_REQUIRE(heap.leftovers);
                         orphan_heaps::scavenge(which);
-                        CHILD_REQUIRE(heap.scavenged == 1 && heap.magazines_emptied == 0);
-                        CHILD_REQUIRE(heap.leftovers == Leftovers::stale);
-                        orphan_heaps::scavenge(which);
-                        CHILD_REQUIRE(heap.scavenged == 1 && heap.magazines_emptied == 1);
+                        CHILD_REQUIRE(heap.magazines_emptied == 1 && !heap.leftovers);
                         orphan_heaps::scavenge(which);  // and now there is nothing to do
-                        CHILD_REQUIRE(heap.scavenged == 1 && heap.magazines_emptied == 1);
+                        CHILD_REQUIRE(heap.scavenged == 0 && heap.magazines_emptied == 1);
                         CHILD_REQUIRE(!heap.take());
                         CHILD_REQUIRE(heap.leave(1));  // it does not count any more
                     }),
@@ -301,29 +298,31 @@ TEST(OrphanHeapsDeathTest, WhatAThreadHasTakenNobodyElseTakes) {
         CHILD_REQUIRE(orphan_heaps::publish(heap));
         CHILD_REQUIRE(heap.leave(1));
         orphan_heaps::park(heap);
-        orphan_heaps::scavenge(Scavenge::parked);
         CHILD_REQUIRE(orphan_heaps::adopt() == &heap && heap.take());
         heap.notice();
         orphan_heaps::scavenge(Scavenge::all);
+        orphan_heaps::collect();
         orphan_heaps::purge();
         CHILD_REQUIRE(heap.scavenged == 3 && heap.magazines_emptied == 0);
-        // The next one to hand it on leaves something that is fresh again.
-        CHILD_REQUIRE(heap.leave(1));
-        orphan_heaps::park(heap);
-        orphan_heaps::scavenge(Scavenge::parked);
-        CHILD_REQUIRE(heap.magazines_emptied == 0);
     });
 }
 
-TEST(OrphanHeapsDeathTest, PurgingTakesWhatIsLeftAtOnce) {
+TEST(OrphanHeapsDeathTest, CollectingAndPurgingTakeWhatIsLeftInEveryHeap) {
     EXPECT_IN_CHILD({
-        static FakeHeap heap;
-        CHILD_REQUIRE(orphan_heaps::publish(heap));
-        CHILD_REQUIRE(heap.leave(1));
-        orphan_heaps::park(heap);
-        CHILD_REQUIRE(orphan_heaps::purge() == 1000);
-        CHILD_REQUIRE(heap.magazines_emptied == 1 && heap.purged == 1);
-        CHILD_REQUIRE(heap.leftovers == Leftovers::none);
+        static FakeHeap heaps[3];
+        for (FakeHeap& heap : heaps) {
+            CHILD_REQUIRE(orphan_heaps::publish(heap));
+            CHILD_REQUIRE(heap.leave(3));
+            orphan_heaps::park(heap);
+        }
+        orphan_heaps::collect();
+        for (const FakeHeap& heap : heaps) {
+            CHILD_REQUIRE(heap.magazines_emptied == 1 && heap.scavenged == 0 && !heap.leftovers);
+        }
+        CHILD_REQUIRE(heaps[1].leave(3));
+        CHILD_REQUIRE(orphan_heaps::purge() == 3000);
+        CHILD_REQUIRE(heaps[0].scavenged == 1 && heaps[0].magazines_emptied == 1);
+        CHILD_REQUIRE(heaps[1].scavenged == 0 && heaps[1].magazines_emptied == 2);
     });
 }
 

@@ -8,16 +8,20 @@
 #include <cerrno>
 #include <cstring>
 #include <random>
+#include <set>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "back/large.hpp"
+#include "back/page_map.hpp"
 #include "back/shared_pool.hpp"
 #include "base/size_class.hpp"
 #include "base/units.hpp"
 #include "os/environment.hpp"
 #include "tests/os/changed_option.hpp"
 #include "tests/os/child.hpp"
+#include "tests/os/fake_clock.hpp"
 #include "tests/os/fault_injection.hpp"
 
 namespace {
@@ -29,6 +33,7 @@ using base::mebibyte;
 using phases::Phase16;
 using phases::SizeClaim;
 using tests::ChangedOption;
+using tests::FakeClock;
 using tests::FaultInjection;
 using tests::in_child;
 
@@ -464,6 +469,35 @@ void run_out_of_memory(unsigned first_refused) {
 }
 
 class Phase16Pristine : public tests::Pristine {};
+
+TEST_F(Phase16Pristine, WhatAThreadHasLeftIsTakenInBeforeMemoryIsRefused) {
+    EXPECT_EXIT(
+        in_child([] {
+            const FakeClock clock;  // which stands still: no sweep comes
+            Phase16::deallocate(allocate(1));
+            std::thread([] { Phase16::deallocate(allocate(1)); }).join();  // there are two heaps
+            const FaultInjection faults({.calls = FaultInjection::map});
+            std::vector<char*> blocks;
+            std::thread([&blocks] {
+                while (char* const block = allocate(512)) blocks.push_back(block);
+                // One block of every third slab stays in the magazine, which has room for them.
+                std::set<const back::Slab*> slabs;
+                for (char*& block : blocks) {
+                    if (slabs.insert(back::page_map::slab_of(block)).second &&
+                        slabs.size() % 3 == 0) {
+                        Phase16::deallocate(std::exchange(block, nullptr));
+                    }
+                }
+            }).join();
+            for (char* const block : blocks) Phase16::deallocate(block);
+            bool zero = false;
+            CHILD_REQUIRE(back::large::allocate(mebibyte, base::block_alignment, zero,
+                                                back::shared_pool::Growth::refused) == nullptr);
+            CHILD_REQUIRE(allocate(mebibyte) != nullptr);
+            CHILD_REQUIRE(Phase16::validate() == nullptr);
+        }),
+        testing::ExitedWithCode(0), "");
+}
 
 // From the first call on, which is for the first heap, to those for tables of a grown heap.
 // It may be what a record or a thread's stack lacks.

@@ -152,7 +152,7 @@ enum class Scavenge {
     all,     ///< All, since a thread may sleep for long while others free its blocks.
 };
 
-/** Collects in every heap, one after the other, whatever its thread does, and takes leftovers in. */
+/** Collects in every heap, one after the other, whatever its thread does, and ends leftovers. */
 void collect();
 
 /**

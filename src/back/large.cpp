@@ -359,7 +359,8 @@ void set_length(Slab& slab, std::size_t bytes) {
     shared_pool::note_mapped(static_cast<std::ptrdiff_t>(bytes - slab.block_bytes));
     slab.block_bytes = bytes;
     page_map::assign(slab.start, bytes, large_entry, &slab);
-    if (os::options().large_split && huge_pages::wanted(shared_pool::heap_bytes(), 0)) {
+    if (os::options().large_split && bytes >= huge_pages::page_bytes &&
+        huge_pages::wanted(shared_pool::heap_bytes(), 0)) {
         os::prefer_pages(slab.start, bytes, os::PageSize::huge);
     }
 }

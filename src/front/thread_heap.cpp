@@ -139,7 +139,7 @@ ThreadHeap::ThreadHeap(Slot* slots)
         const base::ClassId id{static_cast<std::uint8_t>(c)};
         states_[c].first = slots;
         slots += first_capacity(c) + 1;
-        use_array(id, states_[c].first, first_capacity(c));
+        use_array(id, states_[c].first, small_capacity(c));
     }
     for (unsigned c = 0; c < base::class_count; c++) {
         states_[c].wide = slots;
@@ -520,8 +520,9 @@ void ThreadHeap::hand_on() {
         os::LockGuard guard(lock);
         // Threads may come and go without any other slow path.
         tick();
-        const std::uint64_t heaps_max =
-            back::shared_pool::is_tight() ? 0 : os::options().parked_full;
+        // In hardened mode there is nothing to leave.
+        const bool leaves = os::options().hardened == 0 && !back::shared_pool::is_tight();
+        const std::uint64_t heaps_max = leaves ? os::options().parked_full : 0;
         if (!middle::orphan_heaps::leave_magazines(*this, heaps_max)) empty_magazines();
     }
     middle::orphan_heaps::park(*this);

@@ -20,7 +20,7 @@
  *
  * Where threads come and go, most of what a thread's end gave back would be taken out again by the
  * next one. So a few heaps are parked with their magazines as they are. These *leftovers* are free
- * memory: whoever scavenges takes them in, at the latest when the next sweep begins (back/purge).
+ * memory: whoever scavenges takes them in, as a rule when the next sweep begins (back/purge).
  *
  * A thread that ends without parking its heap (os/thread_exit says how that can be) is noticed by
  * its lifeline, and its heap is parked by whoever notices.

@@ -77,7 +77,11 @@ void PendingFrees::send(Entry& entry) {
 }
 
 HAK_SLOW void PendingFrees::flush() {
-    for (Entry& entry : entries_) send(entry);
+    for (Entry& entry : entries_) {
+        // At a thread's end there is seldom more than the block of its own state.
+        if (pending_bytes_ == 0) return;
+        send(entry);
+    }
 }
 
 void PendingFrees::discard() {

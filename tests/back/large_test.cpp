@@ -929,6 +929,11 @@ TEST_F(LargeHugePagesDeathTest, ABlockThatFillsNoneIsNotAskedForInThem) {
         const void* const block = large::allocate(unit_bytes, 2 * base::superslab_bytes, zero);
         CHILD_REQUIRE(block != nullptr && mappings().used == 1);
         CHILD_REQUIRE(Watch::asked == 0);
+        const void* const longer = large::resize(record_of(block), 5 * unit_bytes);
+        CHILD_REQUIRE(longer != nullptr);
+        CHILD_REQUIRE(Watch::asked == 0);
+        CHILD_REQUIRE(large::resize(record_of(longer), huge_page_bytes) != nullptr);
+        CHILD_REQUIRE(Watch::asked == 1);
     });
 }
 

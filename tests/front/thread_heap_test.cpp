@@ -803,6 +803,30 @@ Left leave_blocks() {
     return left;
 }
 
+// It may be made for a call that comes after its thread has handed its own on, and the next thread
+// takes it over as it is.
+TEST(ThreadHeap, AHeapThatIsMadeInHardenedModeHasNoMagazines) {
+    const ChangedOption hardened(&Options::hardened, 1);
+    ThreadHeap* const heap = ThreadHeap::make();
+    ASSERT_NE(heap, nullptr);
+    EXPECT_EQ(heap->statistics(tiny).capacity, 0U);
+    heap->take_over();
+    heap->hand_on();
+    EXPECT_EQ(Phase16::validate(), nullptr);
+}
+
+TEST(ThreadHeap, InHardenedModeNothingIsLeft) {
+    const ChangedOption hardened(&Options::hardened, 1);
+    const Left left = leave_blocks();
+    EXPECT_FALSE(left.heap->leftovers);
+    EXPECT_EQ(state_of(*left.heap), HeapState::parked);
+    std::thread([&] {
+        const HeapLease lease(left.heap);
+        ASSERT_EQ(lease.heap(), left.heap);
+        EXPECT_EQ(lease.heap()->statistics(tiny).capacity, 0U);
+    }).join();
+}
+
 TEST(ThreadHeap, AHeapIsHandedOnWithItsMagazinesAsTheyAre) {
     orphans::purge();
     const Left left = leave_blocks();

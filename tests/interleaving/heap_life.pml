@@ -37,7 +37,7 @@
  * mirrors src/front/thread_heap.cpp release_remote 4a10a38652185d2f
  * mirrors src/front/thread_heap.cpp send_out 5a2480a830854273
  * mirrors src/front/thread_heap.cpp empty_out 6ae239f499989207
- * mirrors src/front/thread_heap.cpp hand_on afab77b3d58a5709
+ * mirrors src/front/thread_heap.cpp hand_on 7b4187dc94797727
  * mirrors src/front/thread_heap.cpp adopt_or_make 1496b31f3f13cc00
  * mirrors src/front/thread_heap.cpp take_over 46e8ff834a677288
  * mirrors src/front/thread_heap.cpp HeapLease 910a8deab60128e3

@@ -20,9 +20,7 @@ back::Superslab* make_superslab() {
     char* const start = static_cast<char*>(os::map(base::superslab_bytes, base::superslab_bytes));
     if (start == nullptr || !back::page_map::ensure(start, base::superslab_bytes)) return nullptr;
     back::Superslab* const superslab = back::superslab::create(0);
-    if (superslab != nullptr) {
-        back::superslab::occupy(*superslab, start, os::PageSize::small);
-    }
+    if (superslab != nullptr) back::superslab::occupy(*superslab, start);
     return superslab;
 }
 

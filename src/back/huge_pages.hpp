@@ -4,15 +4,16 @@
  *
  * A huge page costs one fault where 512 small ones cost 512, and one entry of the processor's
  * address cache. It is resident as a whole, though: a program that needs 100 KiB should not hold
- * 2 MiB. So the question is how much of a page may be wasted, and how large the heap is by now: the
- * one shall be a small part of the other.
+ * 2 MiB. So the question is how much may be wasted, and how large the heap is by now: the one shall
+ * be a small part of the other.
  *
- *     may be wasted        nothing    half a page    a page
- *     heap of more than    0          16 MiB         32 MiB by default
+ *     may be wasted        nothing    half a page    a page               page after page
+ *     heap of more than    0          8 MiB          16 MiB by default    never
  *
  * A block of more than 2 MiB wastes none of those that it fills, and gets them in any heap. What is
- * mapped for many blocks may waste its last page, and what was mapped before stays as it is. The
- * bound, that of a whole page, is an option (`HAKMEM_HUGE_PAGES_FROM`).
+ * mapped for many blocks may waste its last page, and what was mapped before stays as it is. Memory
+ * of which nobody knows how much will be used may waste a part of each. The bound, that of a whole
+ * page, is an option (`HAKMEM_HUGE_PAGES_FROM`).
  *
  * The kernel has the last word (`/sys/kernel/mm/transparent_hugepage/enabled`): where it says
  * "always" the small heap may get huge pages too, and where it says "never" nobody gets any. Then
@@ -27,11 +28,13 @@
  * @invariant none
  * @failure   none
  * @cost      some loads, a multiplication and a compare
- * @phase     introduced in 18; the bound an option in 20, in proportion to the waste in 22
+ * @phase     introduced in 18; the bound an option in 20, in proportion to the waste in 22,
+ *            unbounded waste in 24
  */
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "base/units.hpp"
 #include "os/environment.hpp"
@@ -39,11 +42,12 @@
 namespace hakmem::back::huge_pages {
 
 constexpr std::size_t page_bytes = 2 * base::mebibyte;  ///< One huge page.
+constexpr std::size_t unbounded = SIZE_MAX;             ///< A waste of page after page.
 
 // [wanted]
 /**
  * @param heap_bytes What there is with what is mapped now.
- * @param waste_bytes What of a page may be wasted on it, at most page_bytes.
+ * @param waste_bytes What may be wasted on it: at most page_bytes, or unbounded.
  * @return Whether that should come in huge pages.
  */
 inline bool wanted(std::size_t heap_bytes, std::size_t waste_bytes) {
@@ -51,7 +55,8 @@ inline bool wanted(std::size_t heap_bytes, std::size_t waste_bytes) {
     const os::Options& options = os::options();
     // Who starts the purge thread wants an idle process small: no free unit shall wait for others.
     const bool lean = options.purge_thread != 0;
-    const bool is_grown = heap_bytes > options.huge_pages_from * waste_bytes / page_bytes;
+    const bool is_grown =
+        waste_bytes != unbounded && heap_bytes > options.huge_pages_from * waste_bytes / page_bytes;
     return options.huge_pages == always || (options.huge_pages == grown && is_grown && !lean);
 }
 // [/wanted]

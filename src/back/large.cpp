@@ -20,6 +20,8 @@ namespace hakmem::back::large {
 
 namespace {
 
+using shared_pool::Use;
+
 // The record of an own mapping. The slab comes first, so that a pointer to one is a pointer to the
 // other.
 struct Mapping {
@@ -66,6 +68,9 @@ constexpr std::size_t chunk_bytes_max = 64 * base::mebibyte;
 // A mapping is copied to a cached one where it grows by at least this part of itself.
 constexpr std::size_t least_growth_divisor = 4;
 
+// A run that is so long wastes less than an eighth of itself.
+constexpr base::Units dense_from{8};
+
 constexpr page_map::Entry large_entry = page_map::Entry::of(0, base::ClassId::large);
 constexpr page_map::Entry free_entry = page_map::Entry::of(0, base::ClassId::free);
 constexpr page_map::Entry external_entry{0};
@@ -87,7 +92,9 @@ void* allocate_run(std::size_t bytes, std::size_t alignment, bool& zero,
                    shared_pool::Growth growth) {
     const auto alignment_units =
         static_cast<unsigned>(std::max<std::size_t>(alignment / base::unit_bytes, 1));
-    const Run run = shared_pool::take(base::Units::covering(bytes), alignment_units, growth);
+    const base::Units units = base::Units::covering(bytes);
+    const Use use = units >= dense_from ? Use::dense : Use::sparse;
+    const Run run = shared_pool::take(units, alignment_units, growth, use);
     if (run.superslab == nullptr) return nullptr;
     Slab& slab = superslab::describe(run, 1);
     set_extent(slab, run.start(), run.count.bytes(), run.count.value);
@@ -213,23 +220,27 @@ bool map(Mapping* record, std::size_t bytes, std::size_t alignment, os::PageSize
     return true;
 }
 
+// Whether a mapping so long shall be huge as far as it fills such pages.
+bool fills_huge_pages(std::size_t bytes, std::size_t heap_bytes) {
+    return os::options().large_split && bytes >= huge_pages::page_bytes &&
+           huge_pages::wanted(heap_bytes, 0);
+}
+
 // [chunk]
 // Maps memory for a block, and where that wastes little for others that will come, if it can be
 // had.
 bool map_chunk(Mapping* record, std::size_t bytes, std::size_t alignment) {
-    const os::Options& options = os::options();
     const std::size_t heap = shared_pool::heap_bytes();
     // What the block leaves of a chunk goes to the cache.
     const std::uint64_t share = std::min<std::uint64_t>(
-        {heap / chunk_divisor, chunk_bytes_max, std::uint64_t{options.large_cache}});
+        {heap / chunk_divisor, chunk_bytes_max, std::uint64_t{os::options().large_cache}});
     // Else the block is mapped alone. What of it fills no huge page comes in small ones.
     const std::size_t whole = base::round_up(bytes, huge_pages::page_bytes);
     const std::size_t waste = (whole - bytes) / chunk_rest_divisor;
     const std::size_t chunk = huge_pages::wanted(heap + bytes, waste)
                                   ? std::max(whole, base::round_up(share, huge_pages::page_bytes))
                                   : bytes;
-    if (options.large_split && chunk >= huge_pages::page_bytes &&
-        huge_pages::wanted(heap + bytes, 0) &&
+    if (fills_huge_pages(chunk, heap + bytes) &&
         !shared_pool::is_tight(shared_pool::noted_bytes() + chunk) &&
         map(record, chunk, std::max(alignment, huge_pages::page_bytes), os::PageSize::huge)) {
         return true;
@@ -359,8 +370,7 @@ void set_length(Slab& slab, std::size_t bytes) {
     shared_pool::note_mapped(static_cast<std::ptrdiff_t>(bytes - slab.block_bytes));
     slab.block_bytes = bytes;
     page_map::assign(slab.start, bytes, large_entry, &slab);
-    if (os::options().large_split && bytes >= huge_pages::page_bytes &&
-        huge_pages::wanted(shared_pool::heap_bytes(), 0)) {
+    if (fills_huge_pages(bytes, shared_pool::heap_bytes())) {
         os::prefer_pages(slab.start, bytes, os::PageSize::huge);
     }
 }

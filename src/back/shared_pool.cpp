@@ -27,6 +27,11 @@ constexpr unsigned run_attempts_max = 256;
 // It looks at so many of the lowest before it goes on where the last run was found: runs that were
 // given back lower down left pages there, and those further up may be fresh.
 constexpr unsigned low_attempts_max = 16;
+// What sparse use may waste of huge pages; what is to be measured beside it may be built.
+#ifndef HAKMEM_SPARSE_WASTE
+#define HAKMEM_SPARSE_WASTE huge_pages::unbounded
+#endif
+constexpr std::size_t sparse_waste_bytes = HAKMEM_SPARSE_WASTE;
 
 // The directory is a list of pages, so that it can grow without moving.
 constexpr std::uint32_t page_superslabs = 1024;
@@ -192,10 +197,7 @@ Superslab* add_superslab() HAK_REQUIRES(lock) {
     if (!page_map::ensure(reservation_next, base::superslab_bytes)) return nullptr;
     if (!os::commit(reservation_next, base::superslab_bytes)) return nullptr;
     vacant.fetch_sub(1, std::memory_order_relaxed);
-    // The new one counts already. Any of its pages may end up hardly used.
-    const bool huge = huge_pages::wanted(heap_bytes(), huge_pages::page_bytes);
-    superslab::occupy(*superslab, reservation_next,
-                      huge ? os::PageSize::huge : os::PageSize::small);
+    superslab::occupy(*superslab, reservation_next);
     note_room(superslab->index);
     reservation_next += base::superslab_bytes;
     return superslab;
@@ -211,12 +213,11 @@ void unmap_if_empty(Superslab& superslab) {
     if (start == nullptr) return;
     if (!os::unmap(start, base::superslab_bytes)) {
         superslab.recent.store(~std::uint64_t{0}, std::memory_order_relaxed);
-        // The memory is the same, and so are its pages.
-        superslab::occupy(superslab, start,
-                          superslab.prefers_huge ? os::PageSize::huge : os::PageSize::small);
+        superslab::occupy(superslab, start);
         note_room(superslab.index);
         return;
     }
+    superslab.huge.store(0, std::memory_order_relaxed);
     reserved.fetch_sub(base::superslab_bytes, std::memory_order_relaxed);
     vacant.fetch_add(1, std::memory_order_relaxed);
 }
@@ -227,10 +228,8 @@ bool is_hidden(std::uint32_t i) {
     return has_room && (room_word(i).load(std::memory_order_seq_cst) & room_bit(i)) == 0;
 }
 
-}  // namespace
-
-Run take(base::Units count, unsigned alignment, Growth growth, base::ClassId id) {
-    const Request request{count, alignment, id};
+// Stages 2 and 3.
+Run take_any(const Request& request, Growth growth) {
     Run run = take_existing(request);
     if (run.superslab != nullptr || growth == Growth::refused) return run;
     os::LockGuard guard(lock);
@@ -241,9 +240,32 @@ Run take(base::Units count, unsigned alignment, Growth growth, base::ClassId id)
         if (run.superslab != nullptr) return run;
         Superslab* const added = add_superslab();
         if (added == nullptr) return run;
-        if (admits(*added, id)) run = superslab::take(*added, count, alignment);
+        if (admits(*added, request.id)) {
+            run = superslab::take(*added, request.count, request.alignment);
+        }
         if (run.superslab != nullptr) return run;
     }
+}
+
+// [open]
+// Says in which pages the memory of a run comes that is the first there. Most often that was said
+// before, and then there is nothing to do.
+void open(const Run& run, Use use) {
+    const bool huge = huge_pages::wanted(
+        heap_bytes(), use == Use::dense ? huge_pages::page_bytes : sparse_waste_bytes);
+    const std::uint64_t is_huge = run.superslab->huge.load(std::memory_order_relaxed) & run.opened;
+    if (is_huge == (huge ? run.opened : 0)) return;
+    os::LockGuard guard(lock);
+    superslab::prefer(*run.superslab, run.opened, huge ? os::PageSize::huge : os::PageSize::small);
+}
+// [/open]
+
+}  // namespace
+
+Run take(base::Units count, unsigned alignment, Growth growth, Use use, base::ClassId id) {
+    const Run run = take_any(Request{count, alignment, id}, growth);
+    if (run.opened != 0) open(run, use);
+    return run;
 }
 
 void give_back(const Run& run) {
@@ -252,10 +274,10 @@ void give_back(const Run& run) {
     if (HAK_UNLIKELY(is_tight())) unmap_if_empty(*run.superslab);
 }
 
-Slab* acquire_slab(base::ClassId id, SlabOwner& owner, Growth growth) {
+Slab* acquire_slab(base::ClassId id, SlabOwner& owner, Growth growth, Use use) {
     const base::SizeClass& row = base::row(id);
     const base::Units units{row.slab_units};
-    const Run run = take(units, 1, growth, id);
+    const Run run = take(units, 1, growth, use, id);
     if (run.superslab == nullptr) return nullptr;
     Slab& slab = superslab::describe(run, words_of(row.blocks));
     // Fresh pages are made resident by their first refill, unless one fault brings them anyway.

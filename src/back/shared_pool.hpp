@@ -25,8 +25,10 @@
  * below that half is never given up, so that what was freed serves again even if the kernel refuses
  * everything.
  *
- * How large the heap is decides in which pages a superslab comes (back/huge_pages). What back/large
- * maps by itself is a part of it, so it is counted here.
+ * **Who takes the first unit of an untouched huge page decides what pages there will be.** They are
+ * huge if the heap is large enough for that (back/huge_pages) and the use is *dense*: what is taken
+ * will mostly be touched, and more of the kind will follow. Else a page of 2 MiB would be resident
+ * for a few blocks. What back/large maps by itself is a part of the heap, so it is counted here.
  *
  * The option `sp_slot` turns the sharing off, so that its worth can be measured: a superslab then
  * serves the one class that came to it first, until it is wholly free.
@@ -44,7 +46,7 @@
  * @failure   a null superslab or slab when the kernel gives no more memory; nothing is lost
  * @cost      stage 2: a search over bits and one compare-and-swap; bench: shared_pool
  * @phase     the idea is the recorded SP-SLOT; reshaped in 16; fresh slabs in 20, the
- *            size of the heap in 21
+ *            size of the heap in 21, dense and sparse use in 24
  */
 #pragma once
 
@@ -65,15 +67,22 @@ enum class Growth : bool {
     allowed,  ///< Stage 3 too.
 };
 
+/** How much will be used of memory, and of what is taken behind it, as far as one can tell. */
+enum class Use : bool {
+    sparse,  ///< Perhaps little.
+    dense,   ///< Most.
+};
+
 /**
  * Takes a run of units.
  * @param count Length of the run, 1 to 64.
  * @param alignment In units; a power of two up to 64.
  * @param growth Whether stage 3 is open.
+ * @param use Has a say in which pages it comes, where they are untouched.
  * @param id The class of the blocks that will be there.
  * @return The run; its superslab is null when there is none.
  */
-Run take(base::Units count, unsigned alignment, Growth growth,
+Run take(base::Units count, unsigned alignment, Growth growth, Use use = Use::sparse,
          base::ClassId id = base::ClassId::large);
 
 /**
@@ -87,9 +96,10 @@ void give_back(const Run& run);
  * @param id A small class.
  * @param owner The heap that will own it.
  * @param growth Whether stage 3 is open.
+ * @param use Has a say in which pages it comes, where they are untouched.
  * @return The slab, all of whose blocks are free, or null.
  */
-Slab* acquire_slab(base::ClassId id, SlabOwner& owner, Growth growth);
+Slab* acquire_slab(base::ClassId id, SlabOwner& owner, Growth growth, Use use = Use::sparse);
 
 /**
  * Gives a slab back. Only its owner may, and only when all its blocks are free.

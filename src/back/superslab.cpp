@@ -59,12 +59,15 @@ std::uint64_t* bits_of(const Superslab& superslab, unsigned unit, unsigned words
 }
 // [/bitmaps]
 
+// Units that were freed and not purged since.
+std::uint64_t dirty_units(const Superslab& superslab) {
+    return superslab.recent.load(std::memory_order_relaxed) |
+           superslab.old.load(std::memory_order_relaxed);
+}
+
 // Clears the dirty bits of units that the caller has taken, and says whether there were any.
 bool clear_dirty(Superslab& superslab, std::uint64_t bits) {
-    const std::uint64_t dirty = (superslab.recent.load(std::memory_order_relaxed) |
-                                 superslab.old.load(std::memory_order_relaxed)) &
-                                bits;
-    if (dirty == 0) return false;
+    if ((dirty_units(superslab) & bits) == 0) return false;
     superslab.recent.fetch_and(~bits, std::memory_order_relaxed);
     superslab.old.fetch_and(~bits, std::memory_order_relaxed);
     return true;
@@ -96,15 +99,6 @@ std::size_t purge_taken(Superslab& superslab, std::uint64_t bits) {
 
 // ---- huge pages -------------------------------------------------------------------------------
 
-// Says in which pages the units of one huge page are wanted from now on.
-void set_huge(Superslab& superslab, unsigned first, os::PageSize size) {
-    const Run page{&superslab, first, base::Units{huge_page_units}, false};
-    const bool is_huge = (superslab.huge.load(std::memory_order_relaxed) & page.bits()) != 0;
-    if (is_huge == (size == os::PageSize::huge)) return;
-    if (!os::prefer_pages(page.start(), page.count.bytes(), size)) return;
-    superslab.huge.fetch_xor(page.bits(), std::memory_order_relaxed);
-}
-
 // Of some units all those that share a huge page with one of them.
 std::uint64_t whole_huge_pages(std::uint64_t units) {
     std::uint64_t whole = 0;
@@ -115,25 +109,28 @@ std::uint64_t whole_huge_pages(std::uint64_t units) {
     return whole;
 }
 
+// Of the huge pages that a run is in those of which nothing was taken before it and nothing is
+// dirty. A page that the purge holds a unit of just now is missed; it stays what it was.
+std::uint64_t opened_by(const Run& run, std::uint64_t taken_before) {
+    const std::uint64_t touched = taken_before | dirty_units(*run.superslab);
+    return whole_huge_pages(run.bits()) & ~whole_huge_pages(touched);
+}
+
 // [huge]
 // Which of the free units that the caller has taken shall be given back, if some are due. Clean
 // ones go along: in a huge page they are as resident as their neighbours.
 std::uint64_t choose(Superslab& superslab, std::uint64_t mine, std::uint64_t due, bool all) {
-    if (!superslab.prefers_huge) return mine;
-    std::uint64_t chosen = 0;
+    const std::uint64_t huge = superslab.huge.load(std::memory_order_relaxed);
+    std::uint64_t chosen = mine & due & ~huge;
     for (unsigned first = 0; first < base::superslab_units; first += huge_page_units) {
         const std::uint64_t page = base::bit_run(first, huge_page_units);
-        const std::uint64_t free = mine & page;
+        const std::uint64_t free = mine & page & huge;
         if ((free & due) == 0) continue;
-        if (free == page) {
-            set_huge(superslab, first, os::PageSize::huge);
-            chosen |= page;
-        } else if ((superslab.huge.load(std::memory_order_relaxed) & page) == 0) {
-            chosen |= free & due;
-        } else if (all || base::bit_count(free) >= huge_page_units / 2) {
-            set_huge(superslab, first, os::PageSize::small);
-            chosen |= free;
+        if (free != page) {
+            if (!all && base::bit_count(free) < huge_page_units / 2) continue;
+            prefer(superslab, page, os::PageSize::small);
         }
+        chosen |= free;
     }
     return chosen;
 }
@@ -169,9 +166,8 @@ std::uint64_t whole_pages(std::uint64_t units, unsigned page_units) {
 // Gives the pages of bitmaps and slab records back that serve clean free units alone. The units are
 // taken meanwhile, so that no record comes into use.
 std::size_t purge_records(Superslab& superslab) {
-    const std::uint64_t clean = ~(superslab.taken.load(std::memory_order_relaxed) |
-                                  superslab.recent.load(std::memory_order_relaxed) |
-                                  superslab.old.load(std::memory_order_relaxed));
+    const std::uint64_t clean =
+        ~(superslab.taken.load(std::memory_order_relaxed) | dirty_units(superslab));
     const std::uint64_t mine = take_free(superslab, clean);
     std::size_t purged = 0;
     for (unsigned length = shortest_bitmap; length <= slab_words_max; length *= 2) {
@@ -204,10 +200,7 @@ Superslab* create(std::uint32_t index) {
     return superslab;
 }
 
-void occupy(Superslab& superslab, char* start, os::PageSize size) {
-    superslab.prefers_huge =
-        size == os::PageSize::huge && os::prefer_pages(start, base::superslab_bytes, size);
-    superslab.huge.store(superslab.prefers_huge ? ~std::uint64_t{0} : 0, std::memory_order_relaxed);
+void occupy(Superslab& superslab, char* start) {
     page_map::assign(start, base::superslab_bytes, page_map::Entry::of(0, base::ClassId::free),
                      nullptr);
     superslab.start.store(start, std::memory_order_relaxed);
@@ -251,6 +244,7 @@ Run take(Superslab& superslab, base::Units count, unsigned alignment) {
         Run run{&superslab, base::lowest_bit(starts), count, false};
         if (superslab.taken.compare_exchange_weak(
                 taken, taken | run.bits(), std::memory_order_acquire, std::memory_order_relaxed)) {
+            run.opened = opened_by(run, taken);
             run.zero = !clear_dirty(superslab, run.bits());
             return run;
         }
@@ -279,13 +273,23 @@ void give_back(const Run& run) {
 }
 // [/give_back]
 
+void prefer(Superslab& superslab, std::uint64_t units, os::PageSize size) {
+    // Those of which that was not said before.
+    const std::uint64_t huge = superslab.huge.load(std::memory_order_relaxed);
+    std::uint64_t others = size == os::PageSize::huge ? units & ~huge : units & huge;
+    while (others != 0) {
+        Run pages{&superslab};
+        pages.count.value = base::take_run(others, pages.first);
+        if (!os::prefer_pages(pages.start(), pages.count.bytes(), size)) continue;
+        superslab.huge.fetch_xor(pages.bits(), std::memory_order_relaxed);
+    }
+}
+
 std::size_t break_up(const Run& run) {
     Superslab& superslab = *run.superslab;
     const std::uint64_t broken =
         whole_huge_pages(run.bits()) & superslab.huge.load(std::memory_order_relaxed);
-    for (unsigned first = 0; first < base::superslab_units; first += huge_page_units) {
-        if ((broken >> first & 1) != 0) set_huge(superslab, first, os::PageSize::small);
-    }
+    prefer(superslab, broken, os::PageSize::small);
     const std::uint64_t mine = take_free(superslab, broken);
     const std::size_t purged = purge_taken(superslab, mine);
     put_back(superslab, mine);
@@ -301,7 +305,8 @@ std::size_t purge(Superslab& superslab, bool all) {
     if (due != 0) {
         // Take the due units that are still free; only those can be purged.
         const std::uint64_t young = all ? 0 : recent;
-        const std::uint64_t wanted = superslab.prefers_huge ? whole_huge_pages(due) & ~young : due;
+        const std::uint64_t huge = superslab.huge.load(std::memory_order_relaxed);
+        const std::uint64_t wanted = (due | whole_huge_pages(due & huge)) & ~young;
         const std::uint64_t mine = take_free(superslab, wanted);
         purged = purge_taken(superslab, choose(superslab, mine, due, all));
         put_back(superslab, mine);

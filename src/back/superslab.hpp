@@ -14,14 +14,15 @@
  * The words `recent` and `old` are the two generations of dirty units: a unit whose pages may hold
  * old contents. A free unit in neither reads as zero, which calloc uses.
  *
- * **Huge pages.** A superslab of a large heap comes in two huge pages of 32 units each
- * (back/huge_pages). Touching one unit makes all 32 resident, so what a purge gives back is the
- * whole page, once none of its units is taken or was freed lately. If some are, a page of which
- * half is free is *broken up*: the free units are given back, and the rest stays in small pages,
- * which the kernel is told not to join again. With less, it stays: a few units are not worth the
- * faults that all others would cost from then on. `malloc_trim` breaks up every page of which there
- * is something to give. A broken page is huge again once all of it is free. Where the kernel takes
- * the wish and has no huge pages, all this holds all the same, for nothing.
+ * **Huge pages.** A superslab has place for two huge pages of 32 units each. A run that is the
+ * first in one *opens* it, and whoever took the run says whether that page shall be huge
+ * (back/shared_pool). Touching one unit of a huge page makes all 32 resident, so what a purge gives
+ * back is the whole page, once none of its units is taken or was freed lately. If some are, a page
+ * of which half is free is *broken up*: the free units are given back, and the rest stays in small
+ * pages, which the kernel is told not to join again. With less, it stays: a few units are not worth
+ * the faults that all others would cost from then on. `malloc_trim` breaks up every page of which
+ * there is something to give. What was given back whole is opened anew. Where the kernel takes the
+ * wish and has no huge pages, all this holds all the same, for nothing.
  *
  * Where address space is short a wholly free superslab gives its memory up. Its record stays, with
  * all units taken, until it gets memory again.
@@ -49,7 +50,7 @@
  * @invariant I2 the record of a slab in use leads to the bitmaps of its unit, of its length
  * @failure   take() reports no_bit when there is no run
  * @cost      one compare-and-swap a run; bench: superslab
- * @phase     introduced in 16; huge pages in 18, bitmaps by length in 21
+ * @phase     introduced in 16; huge pages in 18, bitmaps by length in 21, one page at a time in 24
  */
 #pragma once
 
@@ -73,7 +74,6 @@ struct Superslab {
     std::atomic<std::uint64_t> old;         ///< Dirty units of the older generation.
     std::atomic<std::uint64_t> huge;        ///< Units whose pages are to be huge.
     std::atomic<base::ClassId> only_class;  ///< Whose it is where superslabs are not shared.
-    bool prefers_huge;  ///< Whether its pages shall be huge; const while it has memory.
     Slab* slabs;  ///< const: record i serves a slab that begins at unit i; the bitmaps follow.
 };
 
@@ -83,6 +83,7 @@ struct Run {
     unsigned first = 0;              ///< First unit.
     base::Units count{0};            ///< How many.
     bool zero = false;               ///< Whether the memory reads as zero.
+    std::uint64_t opened = 0;        ///< All units of the huge pages that it is the first in.
 
     /** @return First byte. */
     char* start() const {
@@ -105,9 +106,8 @@ Superslab* create(std::uint32_t index);
  * Gives a superslab memory. All its units are free and clean then.
  * @param superslab One without memory.
  * @param start superslab_bytes, mapped, zero, and with a leaf in the page map.
- * @param size The pages that the memory shall come in.
  */
-void occupy(Superslab& superslab, char* start, os::PageSize size);
+void occupy(Superslab& superslab, char* start);
 
 /**
  * Takes the memory of a wholly free superslab away.
@@ -154,16 +154,25 @@ Run run_of(Slab& slab);
 void give_back(const Run& run);
 
 /**
+ * Says in which pages memory comes from now on. What is resident stays as it is, and so does all if
+ * the kernel refuses.
+ * @param superslab The superslab. Only one thread at a time may do this, break up or purge.
+ * @param units All units of some huge pages.
+ * @param size The pages that they shall come in.
+ */
+void prefer(Superslab& superslab, std::uint64_t units, os::PageSize size);
+
+/**
  * Breaks up the huge pages that some units lie in, so that a part of them can be given back. The
  * free units of these pages go at once: they are resident even if nobody has touched them.
- * @param run The units. Only one thread at a time may break up and purge.
+ * @param run The units. Only one thread at a time may do this, prefer or purge.
  * @return Bytes given back to the system.
  */
 std::size_t break_up(const Run& run);
 
 /**
  * Purges the old generation, or both, and lets the recent one age.
- * @param superslab The superslab. Only one thread at a time may break up and purge.
+ * @param superslab The superslab. Only one thread at a time may do this, prefer or break up.
  * @param all Whether units of the younger generation go too.
  * @return Bytes given back to the system.
  */

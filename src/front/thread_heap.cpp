@@ -21,6 +21,7 @@
 namespace hakmem::front {
 
 using back::shared_pool::Growth;
+using back::shared_pool::Use;
 
 namespace {
 
@@ -44,6 +45,8 @@ constinit thread_local bool detached = false;
 constexpr unsigned tight_ticks_before_emptying = 32;
 // A heap that has taken so many slabs looks around for what is idle, however soon that is.
 constexpr unsigned slabs_before_tick = 16;
+// A class that fills so much will fill the next slab, too, and need more of them.
+constexpr std::size_t dense_from_bytes = base::mebibyte;
 // Slabs that one slow path sweeps.
 constexpr unsigned slice_slabs = 8;
 
@@ -244,6 +247,7 @@ void ThreadHeap::unlist(back::Slab& slab) {
 // Gives an empty slab back to the pool.
 void ThreadHeap::drop(back::Slab& slab) {
     unlist(slab);
+    state(slab.class_id).slabs--;
     back::shared_pool::release_slab(slab);
     if (acquired_ > 0) acquired_--;
 }
@@ -315,12 +319,15 @@ back::Slab* ThreadHeap::slab_with_room(base::ClassId id, Growth growth) {
     collect();
     if (s.head != nullptr) return s.head;
     // Ask the pool for a slot; then once more after taking in what was freed into parked heaps.
-    back::Slab* slab = back::shared_pool::acquire_slab(id, *this, Growth::refused);
+    const base::Units held{s.slabs * base::row(id).slab_units};
+    const Use use = held.bytes() >= dense_from_bytes ? Use::dense : Use::sparse;
+    back::Slab* slab = back::shared_pool::acquire_slab(id, *this, Growth::refused, use);
     if (slab == nullptr) {
         middle::orphan_heaps::scavenge(middle::orphan_heaps::Scavenge::parked);
-        slab = back::shared_pool::acquire_slab(id, *this, growth);
+        slab = back::shared_pool::acquire_slab(id, *this, growth, use);
     }
     if (slab == nullptr) return nullptr;
+    s.slabs++;
     acquired_++;
     list(*slab);
     home = gate::home_of(slab->start);

@@ -33,6 +33,10 @@
  * The pages above those that an interval took from are given back, a few slabs on each slow path,
  * unless they are part of a huge page.
  *
+ * **A class that has many slabs fills them.** Most classes of a program have a few blocks, and
+ * slabs that are hardly used; its memory lies in a few classes. Only a class that has slabs of 1
+ * MiB already asks for the next one as dense, which may then come in huge pages (back/shared_pool).
+ *
  * **Where address space is tight,** superslabs that nobody needs are unmapped, and what a magazine
  * keeps may be all that holds one. So a heap empties its magazines there now and then, while half
  * of the pool is free.
@@ -259,6 +263,7 @@ private:
         std::uint32_t wide_capacity;  // const: capacity of the wide array
         back::Slab* head;             // slabs with free blocks; the first serves refills
         back::Slab* tail;
+        std::uint32_t slabs;          // how many the heap has of the class, the full ones too
         middle::MagazineTuner tuner;  // under the lock
     };
 

@@ -10,11 +10,12 @@ namespace {
 
 using namespace hakmem;
 using back::huge_pages::page_bytes;
+using back::huge_pages::unbounded;
 using back::huge_pages::wanted;
 using os::Options;
 
 TEST(HugePages, AreWantedByDefaultFromOneByteAboveTheBound) {
-    const std::size_t bound = 32 * base::mebibyte;
+    const std::size_t bound = 16 * base::mebibyte;
     EXPECT_FALSE(wanted(0, page_bytes));
     EXPECT_FALSE(wanted(bound, page_bytes));
     EXPECT_TRUE(wanted(bound + 1, page_bytes));
@@ -28,11 +29,17 @@ TEST(HugePages, AreWantedFromTheBoundOfTheOption) {
 }
 
 TEST(HugePages, AreWantedSoonerWhereLessOfThemIsWasted) {
-    EXPECT_FALSE(wanted(16 * base::mebibyte, page_bytes / 2));
-    EXPECT_TRUE(wanted(16 * base::mebibyte + 1, page_bytes / 2));
-    EXPECT_FALSE(wanted(base::mebibyte, page_bytes / 32));
-    EXPECT_TRUE(wanted(base::mebibyte + 1, page_bytes / 32));
+    EXPECT_FALSE(wanted(8 * base::mebibyte, page_bytes / 2));
+    EXPECT_TRUE(wanted(8 * base::mebibyte + 1, page_bytes / 2));
+    EXPECT_FALSE(wanted(base::mebibyte, page_bytes / 16));
+    EXPECT_TRUE(wanted(base::mebibyte + 1, page_bytes / 16));
     EXPECT_TRUE(wanted(1, 0));
+}
+
+TEST(HugePages, AreWantedInNoHeapWherePageAfterPageMayBeWasted) {
+    EXPECT_FALSE(wanted(SIZE_MAX, unbounded));
+    const tests::ChangedOption option(&Options::huge_pages_from, 0);
+    EXPECT_FALSE(wanted(SIZE_MAX, unbounded));
 }
 
 TEST(HugePages, AreWeighedWithoutOverflowUpToTheLargestBound) {
@@ -57,6 +64,7 @@ TEST(HugePages, AreAlwaysWantedWhereTheOptionSaysSo) {
     const tests::ChangedOption option(&Options::huge_pages, 2);
     EXPECT_TRUE(wanted(0, page_bytes));
     EXPECT_TRUE(wanted(SIZE_MAX, page_bytes));
+    EXPECT_TRUE(wanted(0, unbounded));
 }
 
 }  // namespace

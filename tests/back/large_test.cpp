@@ -964,6 +964,22 @@ TEST_F(LargeHugePagesDeathTest, SuperslabsAreAPartOfTheHeap) {
     });
 }
 
+TEST_F(LargeHugePagesDeathTest, ARunOpensAHugePageFromEightUnitsOn) {
+    EXPECT_IN_CHILD({
+        const Watch watch;
+        allocate(8 * mebibyte);
+        const ChangedOption from(&Options::huge_pages_from, 8 * mebibyte);
+        Watch::asked = 0;
+        allocate(7 * unit_bytes);
+        CHILD_REQUIRE(Watch::asked == 0);
+        allocate(huge_page_bytes - 7 * unit_bytes);  // up to the next page
+        CHILD_REQUIRE(Watch::asked == 0);
+        const char* const block = allocate(8 * unit_bytes);
+        CHILD_REQUIRE(begins_a_huge_page(block));
+        CHILD_REQUIRE(Watch::was_asked_once(block, huge_page_bytes));
+    });
+}
+
 TEST_F(LargeHugePagesDeathTest, TheRestOfAChunkServesTheNextBlocksWithoutACall) {
     EXPECT_IN_CHILD({
         const Watch watch;

@@ -18,6 +18,7 @@
 #include "tests/os/changed_option.hpp"
 #include "tests/os/child.hpp"
 #include "tests/os/fault_injection.hpp"
+#include "tests/os/page_advice.hpp"
 
 // The pool is the process's. Tests in this process are about what they take and give back
 // themselves; what needs a pool without a past runs in a child.
@@ -34,8 +35,10 @@ using base::mebibyte;
 using base::superslab_bytes;
 using base::Units;
 using pool::Growth;
+using pool::Use;
 using tests::FaultInjection;
 using tests::in_child;
+using tests::PageAdvice;
 
 constexpr std::uint64_t all_units = ~std::uint64_t{0};
 
@@ -71,7 +74,7 @@ std::vector<UnitRun> take_all() {
     }
 }
 
-UnitRun take_for(ClassId id) { return pool::take(Units{1}, 1, Growth::allowed, id); }
+UnitRun take_for(ClassId id) { return pool::take(Units{1}, 1, Growth::allowed, Use::sparse, id); }
 
 void give_back(const std::vector<UnitRun>& runs) {
     for (const UnitRun& run : runs) pool::give_back(run);
@@ -441,40 +444,22 @@ TEST(SharedPoolDeathTest, ASlabOfUntouchedSmallPagesIsFreshAndAnyOtherIsNot) {
 
 // ---- huge pages, from the first superslab on ----------------------------------------------------
 
-// Counts what is advised about the size of pages; it goes no further. Not every kernel takes it.
-struct PageAdvice {
-    static inline unsigned huge = 0;
-    static inline unsigned small = 0;
-    static inline std::size_t last_bytes = 0;
-
-    static constexpr os::MemoryCalls calls = {
-        mmap,
-        munmap,
-        narrow_calls.remap,
-        [](void* address, std::size_t bytes, int advice) {
-            if (advice != MADV_HUGEPAGE && advice != MADV_NOHUGEPAGE) {
-                return madvise(address, bytes, advice);
-            }
-            (advice == MADV_HUGEPAGE ? huge : small)++;
-            last_bytes = bytes;
-            return 0;
-        },
-        narrow_calls.residency,
-    };
-    PageAdvice() { os::set_memory_calls(&calls); }
-};
-
 using SharedPoolHugePagesDeathTest = tests::Pristine;
 
-TEST_F(SharedPoolHugePagesDeathTest, TheFirst32MiBComeInSmallPagesAndWhatFollowsInHugeOnes) {
+// Takes units that will be used.
+UnitRun take_dense(unsigned count) {
+    return pool::take(Units{count}, 1, Growth::allowed, Use::dense);
+}
+
+TEST_F(SharedPoolHugePagesDeathTest, TheFirst16MiBComeInSmallPagesAndWhatFollowsInHugeOnes) {
     EXPECT_EXIT(in_child([] {
                     const PageAdvice advice;
                     for (unsigned i = 1; i <= 10; i++) {
-                        const Superslab& added = *take(64).superslab;
+                        const Superslab& added = *take_dense(64).superslab;
                         CHILD_REQUIRE(pool::mapped_bytes() == i * superslab_bytes);
-                        const bool huge = i * superslab_bytes > 32 * mebibyte;
-                        CHILD_REQUIRE(PageAdvice::huge == (huge ? i - 8 : 0));
-                        CHILD_REQUIRE(added.prefers_huge == huge);
+                        const bool huge = i * superslab_bytes > 16 * mebibyte;
+                        CHILD_REQUIRE(PageAdvice::huge == (huge ? i - 4 : 0));
+                        CHILD_REQUIRE(added.huge == (huge ? all_units : 0));
                     }
                     CHILD_REQUIRE(PageAdvice::last_bytes == superslab_bytes);
                     CHILD_REQUIRE(PageAdvice::small == 0);
@@ -486,12 +471,56 @@ TEST_F(SharedPoolHugePagesDeathTest, WhatIsMappedBesideMakesTheHeapALargerOne) {
     EXPECT_EXIT(in_child([] {
                     const PageAdvice advice;
                     pool::note_mapped(61 * mebibyte);
-                    CHILD_REQUIRE(take(64).superslab->prefers_huge);
+                    CHILD_REQUIRE(take_dense(64).superslab->huge == all_units);
                     CHILD_REQUIRE(pool::mapped_bytes() == superslab_bytes);
                     CHILD_REQUIRE(pool::heap_bytes() == 65 * mebibyte);
                     pool::note_mapped(-61 * std::ptrdiff_t{mebibyte});
-                    CHILD_REQUIRE(!take(64).superslab->prefers_huge);
+                    CHILD_REQUIRE(take_dense(64).superslab->huge == 0);
                     CHILD_REQUIRE(pool::heap_bytes() == 2 * superslab_bytes);
+                }),
+                testing::ExitedWithCode(0), "");
+}
+
+TEST_F(SharedPoolHugePagesDeathTest, WhoTakesTheFirstUnitOfAPageDecides) {
+    EXPECT_EXIT(in_child([] {
+                    const PageAdvice advice;
+                    pool::note_mapped(61 * mebibyte);
+                    constexpr std::uint64_t first_page = base::bit_run(0, 32);
+                    const UnitRun sparse = take(1);
+                    CHILD_REQUIRE(take_dense(31).superslab == sparse.superslab);
+                    CHILD_REQUIRE(sparse.superslab->huge == 0);
+                    const UnitRun dense = take_dense(1);
+                    CHILD_REQUIRE(dense.superslab == sparse.superslab && dense.first == 32);
+                    CHILD_REQUIRE(dense.superslab->huge == ~first_page);
+                    const UnitRun rest = take(31);
+                    CHILD_REQUIRE(rest.superslab == dense.superslab);
+                    CHILD_REQUIRE(dense.superslab->huge == ~first_page);
+                    CHILD_REQUIRE(PageAdvice::huge == 1 && PageAdvice::small == 0);
+                    // Once the page was given back, the next one decides.
+                    pool::give_back(dense);
+                    pool::give_back(rest);
+                    CHILD_REQUIRE(pool::purge(0, true) > 0);
+                    CHILD_REQUIRE(dense.superslab->huge == ~first_page);
+                    CHILD_REQUIRE(take(1).superslab == dense.superslab);
+                    CHILD_REQUIRE(dense.superslab->huge == 0);
+                    CHILD_REQUIRE(PageAdvice::huge == 1 && PageAdvice::small == 1);
+                }),
+                testing::ExitedWithCode(0), "");
+}
+
+TEST_F(SharedPoolHugePagesDeathTest, ASlabIsAskedForLikeOtherRuns) {
+    EXPECT_EXIT(in_child([] {
+                    const PageAdvice advice;
+                    pool::note_mapped(61 * mebibyte);
+                    static back::SlabOwner owner;
+                    owner.tag = 3000003;
+                    const auto acquire = [](Use use) {
+                        return pool::acquire_slab(ClassId::last, owner, Growth::allowed, use);
+                    };
+                    Slab* const sparse = acquire(Use::sparse);
+                    CHILD_REQUIRE(!pool::is_huge(*sparse));
+                    take(64 - sparse->unit_count);
+                    CHILD_REQUIRE(pool::is_huge(*acquire(Use::dense)));
                 }),
                 testing::ExitedWithCode(0), "");
 }
@@ -500,7 +529,9 @@ TEST_F(SharedPoolHugePagesDeathTest, OrNoneOfItOrAllOfIt) {
     EXPECT_EXIT(in_child([] {
                     const PageAdvice advice;
                     const tests::ChangedOption never(&os::Options::huge_pages, 0);
-                    for (int i = 0; i < 10; i++) CHILD_REQUIRE(take(64).superslab->huge == 0);
+                    for (int i = 0; i < 10; i++) {
+                        CHILD_REQUIRE(take_dense(64).superslab->huge == 0);
+                    }
                     CHILD_REQUIRE(PageAdvice::huge == 0);
                 }),
                 testing::ExitedWithCode(0), "");

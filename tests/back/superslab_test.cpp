@@ -45,7 +45,8 @@ public:
     explicit Fixture(os::PageSize size = os::PageSize::small)
         : start_(static_cast<char*>(os::map(superslab_bytes, superslab_bytes))),
           superslab_(page_map::ensure(start_, superslab_bytes) ? superslab::create(0) : nullptr) {
-        superslab::occupy(*superslab_, start_, size);
+        superslab::occupy(*superslab_, start_);
+        superslab::prefer(*superslab_, all_units, size);
     }
     ~Fixture() {
         page_map::assign(start_, superslab_bytes, page_map::Entry{0}, nullptr);
@@ -145,7 +146,7 @@ TEST(Superslab, AWhollyFreeOneGivesItsMemoryUpAndMayGetOther) {
         EXPECT_EQ(page_map::entry_of(start + unit * unit_bytes).bits, 0u);
     }
     ASSERT_TRUE(os::purge(start, superslab_bytes));
-    superslab::occupy(*s, start, os::PageSize::small);
+    superslab::occupy(*s, start);
     EXPECT_EQ(take(*s, 64).start(), start);
     EXPECT_EQ(page_map::entry_of(start).class_id(), base::ClassId::free);
     EXPECT_EQ(superslab::validate(*s), nullptr);
@@ -581,19 +582,58 @@ UnitRun leave_dirty(Superslab& s, unsigned count) {
     return run;
 }
 
-TEST(Superslab, ItsMemoryIsAskedForInHugePagesOnlyIfThatIsWanted) {
+TEST(Superslab, ItsPagesAreAskedForByTheWishAndOnlyWhereThatIsNew) {
     Fixture s;
-    char* const start = s->start;
-    ASSERT_EQ(superslab::vacate(*s), start);
-    s->start = start;  // what is advised before it has memory again counts too
     Advices advices(*s);
-    superslab::occupy(*s, start, os::PageSize::small);
+    superslab::prefer(*s, all_units, os::PageSize::small);
     EXPECT_EQ(Advices::take(), std::vector<Advice>{});
-    EXPECT_EQ(s->huge, 0u);
-    ASSERT_EQ(superslab::vacate(*s), start);
-    superslab::occupy(*s, start, os::PageSize::huge);
-    EXPECT_EQ(Advices::take(), std::vector{about(*s, 0, superslab_units, MADV_HUGEPAGE)});
+    superslab::prefer(*s, second_page, os::PageSize::huge);
+    EXPECT_EQ(Advices::take(), std::vector{about(*s, page_units, page_units, MADV_HUGEPAGE)});
+    EXPECT_EQ(s->huge, second_page);
+    superslab::prefer(*s, all_units, os::PageSize::huge);
+    EXPECT_EQ(Advices::take(), std::vector{about(*s, 0, page_units, MADV_HUGEPAGE)});
     EXPECT_EQ(s->huge, all_units);
+    superslab::prefer(*s, all_units, os::PageSize::small);
+    EXPECT_EQ(Advices::take(), std::vector{about(*s, 0, superslab_units, MADV_NOHUGEPAGE)});
+    EXPECT_EQ(s->huge, 0u);
+}
+
+TEST(Superslab, AWishThatTheKernelRefusesChangesNothing) {
+    Fixture s;
+    FaultInjection faults({.calls = FaultInjection::advise});
+    superslab::prefer(*s, all_units, os::PageSize::huge);
+    EXPECT_EQ(s->huge, 0u);
+}
+
+TEST(Superslab, TheFirstRunInAHugePageOpensItAndNoOtherDoes) {
+    Fixture s;
+    const UnitRun first = take(*s, 3);
+    EXPECT_EQ(first.opened, first_page);
+    EXPECT_EQ(take(*s, 3).opened, 0u);
+    EXPECT_EQ(take(*s, page_units).opened, second_page);  // it begins in the first one
+    EXPECT_EQ(take(*s, 1).opened, 0u);
+}
+
+TEST(Superslab, ARunOpensEachPageThatItIsTheFirstIn) {
+    Fixture s;
+    EXPECT_EQ(take(*s, superslab_units).opened, all_units);
+}
+
+TEST(Superslab, APageWithADirtyUnitWasOpenedBefore) {
+    Fixture s;
+    leave_dirty(*s, 2);
+    EXPECT_EQ(take(*s, 1).opened, 0u);
+    superslab::give_back({&*s, 0, Units{1}});
+    superslab::purge(*s, false);  // they are old now
+    EXPECT_EQ(take(*s, 1).opened, 0u);
+}
+
+TEST(Superslab, APageThatWasGivenBackWholeIsOpenedAnew) {
+    HugeFixture s;
+    leave_dirty(*s, 2);
+    EXPECT_GT(superslab::purge(*s, true), 0u);
+    EXPECT_EQ(take(*s, 1).opened, first_page);
+    EXPECT_EQ(s->huge, all_units);  // until somebody says otherwise
 }
 
 // Clean units go along, since in a huge page they are resident too.
@@ -698,7 +738,7 @@ TEST(Superslab, PurgingAllBreaksAHugePageUpForOneUnit) {
     EXPECT_FALSE(reads_zero(s.used));
 }
 
-TEST(Superslab, ABrokenPageIsHugeAgainOnceAllOfItIsFree) {
+TEST(Superslab, ABrokenPageStaysSmallUntilItIsOpenedAnew) {
     HugeFixture s(page_units - 1);
     leave_dirty(*s, 1);
     superslab::purge(*s, true);
@@ -708,11 +748,29 @@ TEST(Superslab, ABrokenPageIsHugeAgainOnceAllOfItIsFree) {
     Advices advices(*s);
     EXPECT_EQ(superslab::purge(*s, false), 0u);
     EXPECT_EQ(Advices::take(), std::vector<Advice>{});
-    EXPECT_GE(superslab::purge(*s, false), page_units * unit_bytes);
-    EXPECT_EQ(Advices::take(), (std::vector{about(*s, 0, page_units, MADV_HUGEPAGE),
-                                            about(*s, 0, page_units, MADV_DONTNEED)}));
-    EXPECT_EQ(s->huge, all_units);
-    EXPECT_TRUE(take(*s, 64).zero);
+    EXPECT_GE(superslab::purge(*s, false), s.used.count.bytes());
+    EXPECT_EQ(Advices::take(), std::vector{about(*s, 0, page_units - 1, MADV_DONTNEED)});
+    EXPECT_EQ(s->huge, second_page);
+    const UnitRun whole = take(*s, superslab_units);
+    EXPECT_TRUE(whole.zero);
+    EXPECT_EQ(whole.opened, all_units);
+}
+
+TEST(Superslab, TwoPagesOfOneSuperslabMayBeOfTwoSizes) {
+    Fixture s;
+    superslab::prefer(*s, second_page, os::PageSize::huge);
+    const UnitRun low = take(*s, page_units / 2);
+    const UnitRun both = take(*s, page_units);  // half of each
+    soil(both);
+    superslab::give_back(both);
+    superslab::purge(*s, false);
+    Advices advices(*s);
+    // Units of the one, and all of the other.
+    EXPECT_GE(superslab::purge(*s, false), (page_units / 2 + page_units) * unit_bytes);
+    EXPECT_EQ(Advices::take(),
+              std::vector{about(*s, page_units / 2, page_units + page_units / 2, MADV_DONTNEED)});
+    EXPECT_EQ(s->huge, second_page);
+    EXPECT_EQ(s->taken, low.bits());
 }
 
 TEST(Superslab, OneOfSmallPagesIsPurgedByUnitsWithoutAdviceAboutPages) {

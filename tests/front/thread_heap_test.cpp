@@ -23,8 +23,10 @@
 #include "phases/phase_16.hpp"
 #include "tests/back/arena_room.hpp"
 #include "tests/os/changed_option.hpp"
+#include "tests/os/child.hpp"
 #include "tests/os/fake_clock.hpp"
 #include "tests/os/fault_injection.hpp"
+#include "tests/os/page_advice.hpp"
 
 namespace {
 
@@ -305,6 +307,29 @@ TEST(ThreadHeap, AnEmptySlabGoesBackToThePoolExceptTheLastOfItsClass) {
     EXPECT_GE(slabs_of(*heap), 1u);
     heap->empty_out();
     EXPECT_EQ(slabs_of(*heap), 0u);
+}
+
+using ThreadHeapDeathTest = tests::Pristine;
+
+TEST_F(ThreadHeapDeathTest, AClassAsksForHugePagesOnceItHasSlabsOfOneMiB) {
+    EXPECT_EXIT(tests::in_child([] {
+                    const tests::PageAdvice advice;
+                    const ChangedOption any_heap(&Options::huge_pages_from, 0);
+                    Own heap;
+                    // As much of each class as is still sparse; small pages end behind it.
+                    const unsigned slabs =
+                        base::mebibyte / base::unit_bytes / base::row(biggest).slab_units;
+                    for (unsigned i = 0; i < slabs; i++) {
+                        take(*heap, biggest, base::row(biggest).blocks);
+                        take(*heap, other);
+                    }
+                    CHILD_REQUIRE(slabs_of(*heap) == slabs + 1);
+                    CHILD_REQUIRE(tests::PageAdvice::huge == 0);
+                    // What lies in the page that was opened stays small, and the next one is huge.
+                    take(*heap, biggest, 2 * slabs * base::row(biggest).blocks);
+                    CHILD_REQUIRE(tests::PageAdvice::huge == 1);
+                }),
+                testing::ExitedWithCode(0), "");
 }
 
 // ---- capacity -----------------------------------------------------------------------------------

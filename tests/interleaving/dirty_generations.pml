@@ -14,20 +14,20 @@
  *   P4  a free unit in neither generation reads as zero
  *   P5  a superslab with a free unit has memory
  *
- * mirrors src/back/superslab.cpp clear_dirty 0aaa31a7f1ac88f0
+ * mirrors src/back/superslab.cpp clear_dirty b916e6a83ed2fd18
  * mirrors src/back/superslab.cpp take_free 124b1c151afcec79
  * mirrors src/back/superslab.cpp put_back 2af23b8c2f7e0b2c
  * mirrors src/back/superslab.cpp purge_taken 8db529cc0e135560
- * mirrors src/back/superslab.cpp purge_records 120b8691602f2cdb
- * mirrors src/back/superslab.cpp take 69f44c58e4d0bb8a
+ * mirrors src/back/superslab.cpp purge_records f4e9f0234a74f866
+ * mirrors src/back/superslab.cpp take 746b219f3f02243f
  * mirrors src/back/superslab.cpp extend 531ebaafb83338c2
  * mirrors src/back/superslab.cpp give_back 98a36be57ea95fbd
- * mirrors src/back/superslab.cpp choose 621c4db8115418d7
- * mirrors src/back/superslab.cpp purge 0da11df3608d31c1
- * mirrors src/back/superslab.cpp occupy 58875f8611f9d0d7
+ * mirrors src/back/superslab.cpp choose af8cf5fb2cb8ff60
+ * mirrors src/back/superslab.cpp purge 26d73ccdad157a90
+ * mirrors src/back/superslab.cpp occupy 3a76cc6e3bfecb4e
  * mirrors src/back/superslab.cpp vacate 19a5edba3cf8709f
- * mirrors src/back/shared_pool.cpp unmap_if_empty 2c2a1eb655a29d06
- * mirrors src/back/shared_pool.cpp add_superslab 486fff892fdfdaff
+ * mirrors src/back/shared_pool.cpp unmap_if_empty 01edb5f3fdede824
+ * mirrors src/back/shared_pool.cpp add_superslab 10aee5078f4875e0
  * mirrors src/back/shared_pool.cpp vacant_superslab e51a9a8c49c64489
  *
  * run purge -DTHREADS=2 -DPURGE
@@ -53,7 +53,9 @@
  * giving it back releases, both by read-modify-writes of `taken`, so what one master did to the
  * unit's bits and pages happens before what the next one does, and the bits of other units pass
  * through read-modify-writes unharmed. What the purge reads before it has taken anything may be
- * stale; it uses it only to choose units. The unit tests run the same code under ThreadSanitizer.
+ * stale; it uses it only to choose units. Which pages are huge is left out, and which ones a run
+ * opens: both are changed and asked under the pool's lock, and only the purge's choice depends on
+ * them, which is any choice here. The unit tests run the same code under ThreadSanitizer.
  */
 
 #define FULL 3

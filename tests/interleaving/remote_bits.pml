@@ -23,12 +23,12 @@
  * mirrors src/middle/remote_bits.cpp collect 9f0c87a59900ca5d
  * mirrors src/front/thread_heap.cpp settle e1bd02c3c1eb6a13
  * mirrors src/front/thread_heap.cpp release_empty_slabs b3b5613d1360535d
- * mirrors src/back/shared_pool.cpp acquire_slab 4e26cf5f88e3976c
+ * mirrors src/back/shared_pool.cpp acquire_slab 3c7b927e518988c9
  * mirrors src/back/shared_pool.cpp release_slab ec27ba3c6f5ca68b
  * mirrors src/back/superslab.cpp take_free 124b1c151afcec79
  * mirrors src/back/superslab.cpp put_back 2af23b8c2f7e0b2c
  * mirrors src/back/superslab.cpp purge_records_page 185184090cd3869b
- * mirrors src/back/superslab.cpp purge_records 120b8691602f2cdb
+ * mirrors src/back/superslab.cpp purge_records f4e9f0234a74f866
  *
  * run two_blocks -DSLABS=1 -DTHREADS=2
  * run two_slabs -DSLABS=2 -DTHREADS=1

@@ -17,14 +17,14 @@
  * mirrors src/back/shared_pool.cpp purge 36e78e31770cfc27
  * mirrors src/back/superslab.cpp take_free 124b1c151afcec79
  * mirrors src/back/superslab.cpp put_back 2af23b8c2f7e0b2c
- * mirrors src/back/superslab.cpp take 69f44c58e4d0bb8a
+ * mirrors src/back/superslab.cpp take 746b219f3f02243f
  * mirrors src/back/superslab.cpp give_back 98a36be57ea95fbd
- * mirrors src/back/superslab.cpp purge 0da11df3608d31c1
- * mirrors src/back/superslab.cpp purge_records 120b8691602f2cdb
+ * mirrors src/back/superslab.cpp purge 26d73ccdad157a90
+ * mirrors src/back/superslab.cpp purge_records f4e9f0234a74f866
  * mirrors src/back/superslab.cpp vacate 19a5edba3cf8709f
- * mirrors src/back/superslab.cpp occupy 58875f8611f9d0d7
- * mirrors src/back/shared_pool.cpp unmap_if_empty 2c2a1eb655a29d06
- * mirrors src/back/shared_pool.cpp add_superslab 486fff892fdfdaff
+ * mirrors src/back/superslab.cpp occupy 3a76cc6e3bfecb4e
+ * mirrors src/back/shared_pool.cpp unmap_if_empty 01edb5f3fdede824
+ * mirrors src/back/shared_pool.cpp add_superslab 10aee5078f4875e0
  *
  * run purge -DTHREADS=2 -DPURGE
  * run three_threads -DTHREADS=3

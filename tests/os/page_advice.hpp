@@ -1,0 +1,44 @@
+// Counts what the kernel is advised about the size of pages, and keeps it from the kernel: not
+// every one takes such advice.
+#pragma once
+
+#include <sys/mman.h>
+
+#include <cstddef>
+
+#include "os/virtual_memory.hpp"
+
+namespace hakmem::tests {
+
+/** In force until it ends. At most one at a time, of a thread that allocates alone. */
+struct PageAdvice {
+    static inline unsigned huge = 0;           ///< How often huge pages were asked for.
+    static inline unsigned small = 0;          ///< How often small ones were.
+    static inline std::size_t last_bytes = 0;  ///< For how much the last time.
+
+    static constexpr os::MemoryCalls calls = {
+        mmap,
+        munmap,
+        [](void* old_address, std::size_t old_bytes, std::size_t bytes, int flags, void* address) {
+            return mremap(old_address, old_bytes, bytes, flags, address);
+        },
+        [](void* address, std::size_t bytes, int advice) {
+            if (advice != MADV_HUGEPAGE && advice != MADV_NOHUGEPAGE) {
+                return madvise(address, bytes, advice);
+            }
+            (advice == MADV_HUGEPAGE ? huge : small)++;
+            last_bytes = bytes;
+            return 0;
+        },
+        [](void* address, std::size_t bytes, unsigned char* pages) {
+            return mincore(address, bytes, pages);
+        },
+    };
+
+    PageAdvice() { os::set_memory_calls(&calls); }
+    ~PageAdvice() { os::set_memory_calls(nullptr); }
+    PageAdvice(const PageAdvice&) = delete;
+    PageAdvice& operator=(const PageAdvice&) = delete;
+};
+
+}  // namespace hakmem::tests

@@ -11,13 +11,12 @@
 #include "program.hpp"
 
 #include <algorithm>
-#include <map>
 #include <numeric>
 #include <vector>
 
 namespace {
 
-enum class Order { fifo, lifo, shuffled };
+enum class Order : std::size_t { fifo, lifo, shuffled };
 
 // A short random order would be learned by the branch predictor and the prefetcher, so as many of
 // them follow each other as make up this many places.
@@ -44,23 +43,20 @@ std::vector<std::uint32_t> order_of(Order order, std::size_t count) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("Batches of blocks of one size, freed in a given order.", "bench_batches");
+    programs::Arguments arguments("bench_batches",
+                                  "Batches of blocks of one size, freed in a given order.");
     std::uint64_t operations = 0;
     std::size_t size = 0;
     std::size_t count = 0;
-    Order order = Order::fifo;
-    const std::map<std::string, Order> orders = {
-        {"fifo", Order::fifo}, {"lifo", Order::lifo}, {"shuffled", Order::shuffled}};
-    app.add_option("OPERATIONS", operations, "pairs of malloc and free")
-        ->required()
-        ->check(programs::operations_range);
-    app.add_option("SIZE", size, "bytes of each block")->required()->check(programs::size_range);
-    app.add_option("COUNT", count, "blocks of a batch")->required()->check(programs::count_range);
-    app.add_option("ORDER", order, "of the frees: fifo, lifo or shuffled")
-        ->required()
-        ->transform(CLI::CheckedTransformer(orders));
-    return programs::main_of(app, argc, argv, [&] {
-        const std::vector<std::uint32_t> places = order_of(order, count);
+    std::size_t order = 0;
+    arguments.required("OPERATIONS", operations, "pairs of malloc and free",
+                       programs::operations_range);
+    arguments.required("SIZE", size, "bytes of each block", programs::size_range);
+    arguments.required("COUNT", count, "blocks of a batch", programs::count_range);
+    arguments.choice("ORDER", order, "of the frees: fifo, lifo or shuffled",
+                     {"fifo", "lifo", "shuffled"});
+    return arguments.run(argc, argv, [&] {
+        const std::vector<std::uint32_t> places = order_of(static_cast<Order>(order), count);
         std::vector<char*> blocks(count);
         const std::uint64_t batches = (operations + count - 1) / count;
         std::size_t at = 0;

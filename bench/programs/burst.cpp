@@ -16,6 +16,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <fstream>
 #include <thread>
 #include <vector>
 
@@ -62,23 +63,23 @@ void light_traffic(double seconds, std::vector<char*>& blocks) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("A burst of blocks, and what stays resident of it.", "bench_burst");
+    programs::Arguments arguments("bench_burst",
+                                  "A burst of blocks, and what stays resident of it.");
     std::uint64_t mebibytes = 0;
     double seconds = 3;
     bool trim = false;
-    app.add_option("MIB", mebibytes, "of the burst")->required()->check(CLI::Range(1.0, 65536.0));
-    app.add_option("--seconds", seconds, "of light traffic after it (3)")
-        ->check(CLI::Range(0.0, 3600.0));
-    app.add_flag("--trim", trim, "call malloc_trim at the end");
-    return programs::main_of(app, argc, argv, [&] {
+    arguments.required("MIB", mebibytes, "of the burst", {1.0, 65536.0});
+    arguments.optional("--seconds", seconds, "of light traffic after it (3)", {0.0, 3600.0});
+    arguments.flag("--trim", trim, "call malloc_trim at the end");
+    return arguments.run(argc, argv, [&] {
         programs::Random random(1);
         const std::uint64_t bytes = mebibytes << 20U;
         // The list and the light blocks are there from the start: they are no part of the burst.
         std::vector<char*> blocks(bytes / mean_bytes_min);
         std::vector<char*> light(light_blocks);
         light_traffic(0.02, light);
-        programs::Json read;
-        read["start_kib"] = resident_kib();
+        programs::Figures read;
+        read.push_back({"start_kib", resident_kib()});
         const programs::Meter meter;
         std::size_t count = 0;
         for (std::uint64_t live = 0; live < bytes && count < blocks.size(); ++count) {
@@ -87,19 +88,19 @@ int main(int argc, char** argv) {
             std::memset(blocks[count], 1, size);
             live += size;
         }
-        read["full_kib"] = resident_kib();
+        read.push_back({"full_kib", resident_kib()});
         for (std::size_t left = count; left > 0; --left) {
             char*& victim = blocks[random.below(static_cast<std::uint32_t>(left))];
             std::free(victim);
             victim = blocks[left - 1];
         }
-        read["freed_kib"] = resident_kib();
+        read.push_back({"freed_kib", resident_kib()});
         programs::Outcome outcome{count, meter.stop()};
         light_traffic(seconds, light);
-        read["later_kib"] = resident_kib();
+        read.push_back({"later_kib", resident_kib()});
         if (trim) {
             malloc_trim(0);
-            read["trimmed_kib"] = resident_kib();
+            read.push_back({"trimmed_kib", resident_kib()});
         }
         outcome.more = read;
         for (char* const block : light) std::free(block);

@@ -26,18 +26,19 @@ void thrash(std::size_t bytes, std::uint64_t operations, std::uint32_t writes) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("Threads that write small blocks of their own.", "bench_cache_thrash");
+    programs::Arguments arguments("bench_cache_thrash",
+                                  "Threads that write small blocks of their own.");
     std::uint64_t operations = 0;
     std::size_t threads = 2;
     std::size_t size = 8;
     std::uint32_t writes = 100;
-    app.add_option("OPERATIONS", operations, "pairs of malloc and free, of all threads together")
-        ->required()
-        ->check(programs::operations_range);
-    app.add_option("--threads", threads, "(2)")->check(programs::threads_range);
-    app.add_option("--size", size, "of a block, in bytes (8)")->check(programs::size_range);
-    app.add_option("--writes", writes, "to each block (100)")->check(programs::count_range);
-    return programs::main_of(app, argc, argv, [&] {
+    arguments.required("OPERATIONS", operations,
+                       "pairs of malloc and free, of all threads together",
+                       programs::operations_range);
+    arguments.optional("--threads", threads, "(2)", programs::threads_range);
+    arguments.optional("--size", size, "of a block, in bytes (8)", programs::size_range);
+    arguments.optional("--writes", writes, "to each block (100)", programs::count_range);
+    return arguments.run(argc, argv, [&] {
         const std::uint64_t share = operations / threads + 1;
         std::vector<std::thread> workers;
         const programs::Meter meter;

@@ -18,11 +18,16 @@
 #include <sys/mman.h>
 
 #include <chrono>
+#include <fstream>
 #include <map>
+#include <nlohmann/json.hpp>
+#include <string>
 #include <thread>
 #include <vector>
 
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 enum class Load { none, pairs, bursts };
 
@@ -79,18 +84,18 @@ public:
     }
 
     /** Each figure of each traced class, step by step. */
-    [[nodiscard]] programs::Json columns() const {
-        programs::Json columns;
+    [[nodiscard]] Json columns() const {
+        Json columns;
         std::ifstream lines("/proc/self/fd/" + std::to_string(file_));
         for (std::string line; std::getline(lines, line);) {
-            std::map<std::string, programs::Json> rows;
-            const programs::Json report = programs::Json::parse(line);
-            for (const programs::Json& row : report["classes"]) {
+            std::map<std::string, Json> rows;
+            const Json report = Json::parse(line);
+            for (const Json& row : report["classes"]) {
                 rows[row["block_bytes"].dump()] = row;
             }
             for (const char* figure : traced_figures) {
                 for (const char* bytes : traced_bytes) {
-                    const auto row = rows.try_emplace(bytes, programs::Json::object()).first;
+                    const auto row = rows.try_emplace(bytes, Json::object()).first;
                     columns[figure][bytes].push_back(row->second.value(figure, 0));
                 }
             }
@@ -106,13 +111,13 @@ private:
 }  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("Pairs, bursts, other bursts, nothing, bursts.", "bench_changing_load");
+    programs::Arguments arguments("bench_changing_load",
+                                  "Pairs, bursts, other bursts, nothing, bursts.");
     std::size_t bursts = 0;
     double step_milliseconds = 20;
-    app.add_option("BURSTS", bursts, "of each stage")->required()->check(programs::count_range);
-    app.add_option("--step", step_milliseconds, "milliseconds of a step (20)")
-        ->check(CLI::Range(0.0, 1000.0));
-    return programs::main_of(app, argc, argv, [&] {
+    arguments.required("BURSTS", bursts, "of each stage", programs::count_range);
+    arguments.optional("--step", step_milliseconds, "milliseconds of a step (20)", {0.0, 1000.0});
+    return arguments.run(argc, argv, [&] {
         const std::size_t stage_steps = bursts * burst_steps;
         const std::chrono::duration<double, std::milli> step_time(step_milliseconds);
         std::vector<char*> blocks(burst_blocks);
@@ -135,12 +140,12 @@ int main(int argc, char** argv) {
             }
         }
         programs::Outcome outcome{calls.back(), meter.stop()};
-        programs::Json trace = reports.columns();
+        Json trace = reports.columns();
         if (trace.empty()) return outcome;
         for (const Stage& stage : stages) trace["stages"].push_back(stage.name);
         trace["milliseconds"] = milliseconds;
         trace["calls"] = calls;
-        outcome.more["trace"] = trace;
+        outcome.more = {{"trace", programs::Written{trace.dump()}}};
         return outcome;
     });
 }

@@ -8,18 +8,15 @@
 #include <vector>
 
 int main(int argc, char** argv) {
-    CLI::App app("Frees and allocates blocks of one size.", "bench_fixed_size");
+    programs::Arguments arguments("bench_fixed_size", "Frees and allocates blocks of one size.");
     std::uint64_t iterations = 0;
     std::size_t size = 0;
     std::size_t workset = 0;
-    app.add_option("ITERATIONS", iterations, "pairs of free and malloc")
-        ->required()
-        ->check(programs::operations_range);
-    app.add_option("SIZE", size, "bytes of each block")->required()->check(programs::size_range);
-    app.add_option("WORKSET", workset, "blocks alive at a time")
-        ->required()
-        ->check(programs::count_range);
-    return programs::main_of(app, argc, argv, [&] {
+    arguments.required("ITERATIONS", iterations, "pairs of free and malloc",
+                       programs::operations_range);
+    arguments.required("SIZE", size, "bytes of each block", programs::size_range);
+    arguments.required("WORKSET", workset, "blocks alive at a time", programs::count_range);
+    return arguments.run(argc, argv, [&] {
         std::vector<char*> blocks(workset);
         const programs::Meter meter;
         std::size_t place = 0;

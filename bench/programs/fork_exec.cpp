@@ -39,29 +39,25 @@ void replace_some(std::vector<char*>& blocks, programs::Random& random) {
 }
 
 /** Adds the times and faults of one meter to those of another; the peak stays that of the first. */
-programs::Json together(programs::Json one, const programs::Json& other) {
-    for (const char* clock : {"user", "system"}) {
-        one["seconds"][clock] =
-            one["seconds"][clock].get<double>() + other["seconds"][clock].get<double>();
-    }
-    for (const char* kind : {"minor", "major"}) {
-        one["faults"][kind] = one["faults"][kind].get<long>() + other["faults"][kind].get<long>();
-    }
+programs::Usage together(programs::Usage one, const programs::Usage& other) {
+    one.user_seconds += other.user_seconds;
+    one.system_seconds += other.system_seconds;
+    one.minor_faults += other.minor_faults;
+    one.major_faults += other.major_faults;
     return one;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("Forks a process with a heap and runs another program.", "bench_fork_exec");
+    programs::Arguments arguments("bench_fork_exec",
+                                  "Forks a process with a heap and runs another program.");
     std::uint64_t processes = 0;
     std::size_t live_bytes = std::size_t{16} << 20U;
-    app.add_option("PROCESSES", processes, "one after the other")
-        ->required()
-        ->check(programs::operations_range);
-    app.add_option("--live-bytes", live_bytes, "of the parent, about (16 MiB)")
-        ->check(programs::size_range);
-    return programs::main_of(app, argc, argv, [&] {
+    arguments.required("PROCESSES", processes, "one after the other", programs::operations_range);
+    arguments.optional("--live-bytes", live_bytes, "of the parent, about (16 MiB)",
+                       programs::size_range);
+    return arguments.run(argc, argv, [&] {
         std::vector<char*> blocks(2 * live_bytes / (smallest_bytes + largest_bytes) + 1);
         programs::Random random(1);
         for (char*& block : blocks) {

@@ -26,15 +26,14 @@ std::uint32_t window_bytes(std::uint64_t operation, std::uint64_t operations) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("Sizes that drift while the bytes alive stay the same.", "bench_fragmentation");
+    programs::Arguments arguments("bench_fragmentation",
+                                  "Sizes that drift while the bytes alive stay the same.");
     std::uint64_t operations = 0;
     std::size_t live_bytes = std::size_t{32} << 20U;
-    app.add_option("OPERATIONS", operations, "allocations")
-        ->required()
-        ->check(programs::operations_range);
-    app.add_option("--live-bytes", live_bytes, "that are held at a time (32 MiB)")
-        ->check(programs::size_range);
-    return programs::main_of(app, argc, argv, [&] {
+    arguments.required("OPERATIONS", operations, "allocations", programs::operations_range);
+    arguments.optional("--live-bytes", live_bytes, "that are held at a time (32 MiB)",
+                       programs::size_range);
+    return arguments.run(argc, argv, [&] {
         std::vector<std::pair<char*, std::uint32_t>> blocks;
         blocks.reserve(live_bytes / smallest_bytes);
         programs::Random random(1);
@@ -56,8 +55,8 @@ int main(int argc, char** argv) {
             live += bytes;
         }
         programs::Outcome outcome{operations, meter.stop()};
-        outcome.more["resident_kib"] = programs::Meter::status_kib("VmRSS:");
-        outcome.more["live_kib"] = live / 1024;
+        outcome.more = {{"resident_kib", programs::Meter::status_kib("VmRSS:")},
+                        {"live_kib", live / 1024}};
         for (const auto& block : blocks) std::free(block.first);
         return outcome;
     });

@@ -90,30 +90,17 @@ void consume(Market& market, std::atomic<std::uint64_t>& freed) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("Threads that allocate, and others that free.", "bench_handover");
+    programs::Arguments arguments("bench_handover", "Threads that allocate, and others that free.");
     std::uint64_t operations = 0;
     std::size_t producers = 0;
     std::size_t consumers = 0;
     Sizes sizes;
-    app.add_option("OPERATIONS", operations, "blocks, of all producers together")
-        ->required()
-        ->check(programs::operations_range);
-    app.add_option("PRODUCERS", producers, "threads that allocate")
-        ->required()
-        ->check(programs::threads_range);
-    app.add_option("CONSUMERS", consumers, "threads that free")
-        ->required()
-        ->check(programs::threads_range);
-    app.add_option("--smallest", sizes.smallest, "block, in bytes (16)")
-        ->check(programs::size_range);
-    app.add_option("--largest", sizes.largest, "block, in bytes (256)")
-        ->check(programs::size_range);
-    app.callback([&] {
-        if (sizes.smallest > sizes.largest) {
-            throw CLI::ValidationError("--smallest", "is larger than --largest");
-        }
-    });
-    return programs::main_of(app, argc, argv, [&] {
+    arguments.required("OPERATIONS", operations, "blocks, of all producers together",
+                       programs::operations_range);
+    arguments.required("PRODUCERS", producers, "threads that allocate", programs::threads_range);
+    arguments.required("CONSUMERS", consumers, "threads that free", programs::threads_range);
+    arguments.sizes(sizes.smallest, "block, in bytes (16)", sizes.largest, "block, in bytes (256)");
+    return arguments.run(argc, argv, [&] {
         const std::uint64_t parcels = operations / (producers * parcel_blocks) + 1;
         Market market(producers);
         std::vector<std::thread> threads;

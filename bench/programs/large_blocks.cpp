@@ -13,24 +13,16 @@ constexpr std::size_t page_bytes = 4096;
 }  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("Replaces large blocks at random.", "bench_large_blocks");
+    programs::Arguments arguments("bench_large_blocks", "Replaces large blocks at random.");
     std::uint64_t operations = 0;
     std::size_t workset = 16;
     std::uint32_t smallest = 64U << 10U;
     std::uint32_t largest = 8U << 20U;
-    app.add_option("OPERATIONS", operations, "pairs of free and malloc")
-        ->required()
-        ->check(programs::operations_range);
-    app.add_option("--workset", workset, "blocks alive at a time (16)")
-        ->check(programs::count_range);
-    app.add_option("--smallest", smallest, "block, in bytes (64 KiB)")->check(programs::size_range);
-    app.add_option("--largest", largest, "block, in bytes (8 MiB)")->check(programs::size_range);
-    app.callback([&] {
-        if (smallest > largest) {
-            throw CLI::ValidationError("--smallest", "is larger than --largest");
-        }
-    });
-    return programs::main_of(app, argc, argv, [&] {
+    arguments.required("OPERATIONS", operations, "pairs of free and malloc",
+                       programs::operations_range);
+    arguments.optional("--workset", workset, "blocks alive at a time (16)", programs::count_range);
+    arguments.sizes(smallest, "block, in bytes (64 KiB)", largest, "block, in bytes (8 MiB)");
+    return arguments.run(argc, argv, [&] {
         std::vector<char*> blocks(workset);
         programs::Random random(1);
         const programs::Meter meter;

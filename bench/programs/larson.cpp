@@ -29,28 +29,20 @@ void serve(std::vector<char*>& blocks, std::uint64_t operations, Sizes sizes, st
 }  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("A server whose threads hand their blocks on.", "bench_larson");
+    programs::Arguments arguments("bench_larson", "A server whose threads hand their blocks on.");
     std::uint64_t operations = 0;
     std::size_t threads = 2;
     std::size_t blocks = 1000;
     std::uint64_t generations = 10;
     Sizes sizes;
-    app.add_option("OPERATIONS", operations, "pairs of free and malloc, of all threads together")
-        ->required()
-        ->check(programs::operations_range);
-    app.add_option("--threads", threads, "alive at a time (2)")->check(programs::threads_range);
-    app.add_option("--blocks", blocks, "of each thread (1000)")->check(programs::count_range);
-    app.add_option("--smallest", sizes.smallest, "block, in bytes (8)")
-        ->check(programs::size_range);
-    app.add_option("--largest", sizes.largest, "block, in bytes (1000)")
-        ->check(programs::size_range);
-    app.add_option("--generations", generations, "of threads (10)")->check(programs::count_range);
-    app.callback([&] {
-        if (sizes.smallest > sizes.largest) {
-            throw CLI::ValidationError("--smallest", "is larger than --largest");
-        }
-    });
-    return programs::main_of(app, argc, argv, [&] {
+    arguments.required("OPERATIONS", operations,
+                       "pairs of free and malloc, of all threads together",
+                       programs::operations_range);
+    arguments.optional("--threads", threads, "alive at a time (2)", programs::threads_range);
+    arguments.optional("--blocks", blocks, "of each thread (1000)", programs::count_range);
+    arguments.sizes(sizes.smallest, "block, in bytes (8)", sizes.largest, "block, in bytes (1000)");
+    arguments.optional("--generations", generations, "of threads (10)", programs::count_range);
+    return arguments.run(argc, argv, [&] {
         std::vector<std::vector<char*>> sets(threads, std::vector<char*>(blocks));
         const std::uint64_t share = operations / (threads * generations) + 1;
         const programs::Meter meter;

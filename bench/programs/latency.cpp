@@ -193,17 +193,18 @@ void note(Found& found, const std::vector<Worker>& workers, double unit) {
     }
 }
 
-programs::Json figures(Found& found) {
-    programs::Json line;
+programs::Figures figures(Found& found) {
+    programs::Figures line;
     for (std::size_t call = 0; call < calls.size(); ++call) {
         for (std::size_t at = 0; at < percentiles.size(); ++at) {
             std::vector<double>& values = found[call][at];
             std::sort(values.begin(), values.end());
             const std::string name = std::string(calls[call]) + "_" + percentiles[at].name;
             const std::size_t half = values.size() / 2;
-            line[name] =
+            const double median =
                 values.size() % 2 != 0 ? values[half] : (values[half - 1] + values[half]) / 2;
-            line[name + "_least"] = values.front();
+            line.push_back({name, median});
+            line.push_back({name + "_least", values.front()});
         }
     }
     return line;
@@ -212,18 +213,17 @@ programs::Json figures(Found& found) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("The time of single calls, by percentile.", "bench_latency");
+    programs::Arguments arguments("bench_latency", "The time of single calls, by percentile.");
     std::uint64_t operations = 0;
     std::size_t threads = 1;
     std::size_t blocks = 10'000;
     std::size_t repetitions = 7;
-    app.add_option("OPERATIONS", operations, "of each repetition, of all threads together")
-        ->required()
-        ->check(programs::operations_range);
-    app.add_option("--threads", threads, "(1)")->check(programs::threads_range);
-    app.add_option("--blocks", blocks, "of each thread (10000)")->check(programs::count_range);
-    app.add_option("--repetitions", repetitions, "that count (7)")->check(CLI::Range(1.0, 1000.0));
-    return programs::main_of(app, argc, argv, [&] {
+    arguments.required("OPERATIONS", operations, "of each repetition, of all threads together",
+                       programs::operations_range);
+    arguments.optional("--threads", threads, "(1)", programs::threads_range);
+    arguments.optional("--blocks", blocks, "of each thread (10000)", programs::count_range);
+    arguments.optional("--repetitions", repetitions, "that count (7)", {1.0, 1000.0});
+    return arguments.run(argc, argv, [&] {
         const double unit = nanoseconds_of_a_cycle();
         const std::uint64_t share = operations / threads + 1;
         std::vector<Worker> workers(threads);

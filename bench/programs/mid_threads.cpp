@@ -33,28 +33,20 @@ void replace(std::size_t workset, std::uint64_t operations, Sizes sizes, std::ui
 }  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("Threads that replace blocks, each in a work set of its own.",
-                 "bench_mid_threads");
+    programs::Arguments arguments("bench_mid_threads",
+                                  "Threads that replace blocks, each in a work set of its own.");
     std::uint64_t operations = 0;
     std::size_t threads = 2;
     std::size_t workset = 64;
     Sizes sizes;
-    app.add_option("OPERATIONS", operations, "pairs of free and malloc, of all threads together")
-        ->required()
-        ->check(programs::operations_range);
-    app.add_option("--threads", threads, "(2)")->check(programs::threads_range);
-    app.add_option("--workset", workset, "blocks of each thread (64)")
-        ->check(programs::count_range);
-    app.add_option("--smallest", sizes.smallest, "block, in bytes (1024)")
-        ->check(programs::size_range);
-    app.add_option("--largest", sizes.largest, "block, in bytes (32768)")
-        ->check(programs::size_range);
-    app.callback([&] {
-        if (sizes.smallest > sizes.largest) {
-            throw CLI::ValidationError("--smallest", "is larger than --largest");
-        }
-    });
-    return programs::main_of(app, argc, argv, [&] {
+    arguments.required("OPERATIONS", operations,
+                       "pairs of free and malloc, of all threads together",
+                       programs::operations_range);
+    arguments.optional("--threads", threads, "(2)", programs::threads_range);
+    arguments.optional("--workset", workset, "blocks of each thread (64)", programs::count_range);
+    arguments.sizes(sizes.smallest, "block, in bytes (1024)", sizes.largest,
+                    "block, in bytes (32768)");
+    return arguments.run(argc, argv, [&] {
         const std::uint64_t share = operations / threads + 1;
         const programs::Meter meter;
         std::vector<std::thread> workers;

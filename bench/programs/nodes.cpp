@@ -19,16 +19,13 @@ struct Node {
 }  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("Deletes and makes nodes of one type.", "bench_nodes");
+    programs::Arguments arguments("bench_nodes", "Deletes and makes nodes of one type.");
     std::uint64_t iterations = 0;
     std::size_t workset = 0;
-    app.add_option("ITERATIONS", iterations, "pairs of delete and new")
-        ->required()
-        ->check(programs::operations_range);
-    app.add_option("WORKSET", workset, "nodes alive at a time")
-        ->required()
-        ->check(programs::count_range);
-    return programs::main_of(app, argc, argv, [&] {
+    arguments.required("ITERATIONS", iterations, "pairs of delete and new",
+                       programs::operations_range);
+    arguments.required("WORKSET", workset, "nodes alive at a time", programs::count_range);
+    return arguments.run(argc, argv, [&] {
         std::vector<Node*> nodes(workset);
         const programs::Meter meter;
         std::size_t place = 0;

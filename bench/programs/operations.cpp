@@ -133,25 +133,24 @@ std::uint64_t place_of(void (*function)()) { return reinterpret_cast<std::uint64
 }  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("Operations on memory that threads share, in turns.", "bench_operations");
+    programs::Arguments arguments("bench_operations",
+                                  "Operations on memory that threads share, in turns.");
     std::uint64_t rounds = 0;
     std::size_t blocks = 512;
-    app.add_option("ROUNDS", rounds, "of each scene")
-        ->required()
-        ->check(programs::operations_range);
-    app.add_option("--blocks", blocks, "that change hands in a round (512)")
-        ->check(programs::count_range);
-    return programs::main_of(app, argc, argv, [&] {
+    arguments.required("ROUNDS", rounds, "of each scene", programs::operations_range);
+    arguments.optional("--blocks", blocks, "that change hands in a round (512)",
+                       programs::count_range);
+    return arguments.run(argc, argv, [&] {
         const programs::Meter meter;
         play(rounds, blocks);
         programs::Outcome outcome{rounds, meter.stop()};
-        outcome.more = {{"marks",
-                         {{"malloc", reinterpret_cast<std::uint64_t>(&std::malloc)},
-                          {"scene", place_of(scene_begins)},
-                          {"no_scene", place_of(scene_ends)},
-                          {"first", place_of(first_runs)},
-                          {"second", place_of(second_runs)},
-                          {"another", place_of(another_runs)}}}};
+        const programs::Figures marks = {{"malloc", reinterpret_cast<std::uint64_t>(&std::malloc)},
+                                         {"scene", place_of(scene_begins)},
+                                         {"no_scene", place_of(scene_ends)},
+                                         {"first", place_of(first_runs)},
+                                         {"second", place_of(second_runs)},
+                                         {"another", place_of(another_runs)}};
+        outcome.more = {{"marks", marks}};
         return outcome;
     });
 }

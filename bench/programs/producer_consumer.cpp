@@ -70,24 +70,16 @@ void consume(Channel& channel, std::uint64_t parcels) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("Blocks that one thread allocates and another frees.", "bench_producer_consumer");
+    programs::Arguments arguments("bench_producer_consumer",
+                                  "Blocks that one thread allocates and another frees.");
     std::uint64_t operations = 0;
     std::size_t pairs = 1;
     Sizes sizes;
-    app.add_option("OPERATIONS", operations, "blocks, of all pairs together")
-        ->required()
-        ->check(programs::operations_range);
-    app.add_option("--pairs", pairs, "of threads (1)")->check(programs::threads_range);
-    app.add_option("--smallest", sizes.smallest, "block, in bytes (16)")
-        ->check(programs::size_range);
-    app.add_option("--largest", sizes.largest, "block, in bytes (256)")
-        ->check(programs::size_range);
-    app.callback([&] {
-        if (sizes.smallest > sizes.largest) {
-            throw CLI::ValidationError("--smallest", "is larger than --largest");
-        }
-    });
-    return programs::main_of(app, argc, argv, [&] {
+    arguments.required("OPERATIONS", operations, "blocks, of all pairs together",
+                       programs::operations_range);
+    arguments.optional("--pairs", pairs, "of threads (1)", programs::threads_range);
+    arguments.sizes(sizes.smallest, "block, in bytes (16)", sizes.largest, "block, in bytes (256)");
+    return arguments.run(argc, argv, [&] {
         const std::uint64_t parcels = operations / (pairs * parcel_blocks) + 1;
         std::vector<Channel> channels(pairs);
         std::vector<std::thread> threads;

@@ -1,5 +1,5 @@
-// What the programs share: arguments, a meter, the line of JSON at the end, and a generator of
-// random numbers that costs less than the calls it decides about.
+// What the programs share: a meter, a generator of random numbers that costs less than the calls
+// it decides about and, by shared/frame.hpp, arguments and the line of JSON at the end.
 //
 // The programs call plain malloc and free. Which allocator serves them is decided outside, by
 // LD_PRELOAD, so that one binary times every library, and what differs is the allocator alone.
@@ -7,19 +7,16 @@
 
 #include <sys/resource.h>
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <functional>
-#include <nlohmann/json.hpp>
 #include <string>
 
-namespace programs {
+#include "shared/frame.hpp"
 
-using Json = nlohmann::ordered_json;
+namespace programs {
 
 /** Ends the program when memory or a thread cannot be had: there is nothing left to time. */
 [[noreturn]] inline void give_up(const char* problem) {
@@ -68,18 +65,16 @@ public:
     }
 
     /** What was used since the start. */
-    [[nodiscard]] Json stop() const {
+    [[nodiscard]] Usage stop() const {
         const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - begin_;
         rusage after{};
         getrusage(who_, &after);
-        return {{"seconds",
-                 {{"wall", wall.count()},
-                  {"user", seconds(after.ru_utime) - seconds(before_.ru_utime)},
-                  {"system", seconds(after.ru_stime) - seconds(before_.ru_stime)}}},
-                {"faults",
-                 {{"minor", after.ru_minflt - before_.ru_minflt},
-                  {"major", after.ru_majflt - before_.ru_majflt}}},
-                {"peak_rss_kib", who_ == RUSAGE_SELF ? status_kib("VmHWM:") : after.ru_maxrss}};
+        return {wall.count(),
+                seconds(after.ru_utime) - seconds(before_.ru_utime),
+                seconds(after.ru_stime) - seconds(before_.ru_stime),
+                after.ru_minflt - before_.ru_minflt,
+                after.ru_majflt - before_.ru_majflt,
+                who_ == RUSAGE_SELF ? status_kib("VmHWM:") : after.ru_maxrss};
     }
 
     /** A line of /proc/self/status. The peak of getrusage would be that of the parent before exec,
@@ -101,31 +96,5 @@ private:
     rusage before_{};
     std::chrono::steady_clock::time_point begin_;
 };
-
-/** What a program did: its operations, and what its meter said of them. */
-struct Outcome {
-    std::uint64_t operations;
-    Json usage;
-    Json more = Json::object();
-};
-
-/** Parses the arguments, runs the workload and prints its outcome as one line of JSON. */
-inline int main_of(CLI::App& app, int argc, char** argv, const std::function<Outcome()>& workload) {
-    CLI11_PARSE(app, argc, argv);
-    const Outcome outcome = workload();
-    Json line = {{"program", app.get_name()}, {"arguments", Json::array()}};
-    for (int place = 1; place < argc; ++place) line["arguments"].push_back(argv[place]);
-    line["ops"] = outcome.operations;
-    line.update(outcome.usage);
-    line.update(outcome.more);
-    std::puts(line.dump().c_str());
-    return 0;
-}
-
-// Ranges of arguments that more than one program takes.
-inline const CLI::Range operations_range(1.0, 1e12);
-inline const CLI::Range size_range(1.0, static_cast<double>(1U << 30U));
-inline const CLI::Range count_range(1.0, static_cast<double>(1U << 24U));
-inline const CLI::Range threads_range(1.0, 256.0);
 
 }  // namespace programs

@@ -36,7 +36,7 @@ public:
         if (bytes_[place] >= 1024) ++frees_from_1024_;
     }
 
-    [[nodiscard]] programs::Json counts() const {
+    [[nodiscard]] programs::Figures counts() const {
         return {{"allocations", allocations_},
                 {"frees", frees_},
                 {"allocations_up_to_16", up_to_16_},
@@ -76,18 +76,18 @@ void run(std::vector<char*>& blocks, std::uint64_t iterations, std::uint64_t see
 }  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("Frees and allocates blocks of 16 to 1040 bytes at random.", "bench_random_mixed");
+    programs::Arguments arguments("bench_random_mixed",
+                                  "Frees and allocates blocks of 16 to 1040 bytes at random.");
     std::uint64_t iterations = 0;
     std::size_t workset = 256;
     std::uint64_t seed = 1;
     bool count_sizes = false;
-    app.add_option("ITERATIONS", iterations, "mallocs and frees together")
-        ->required()
-        ->check(programs::operations_range);
-    app.add_option("WORKSET", workset, "places for blocks (256)")->check(programs::count_range);
-    app.add_option("--seed", seed, "of the random numbers");
-    app.add_flag("--count-sizes", count_sizes, "count the sizes that were asked for");
-    return programs::main_of(app, argc, argv, [&] {
+    arguments.required("ITERATIONS", iterations, "mallocs and frees together",
+                       programs::operations_range);
+    arguments.optional("WORKSET", workset, "places for blocks (256)", programs::count_range);
+    arguments.optional("--seed", seed, "of the random numbers", programs::any_range);
+    arguments.flag("--count-sizes", count_sizes, "count the sizes that were asked for");
+    return arguments.run(argc, argv, [&] {
         std::vector<char*> blocks(workset);
         SizeCounts counts(workset);
         NoCounts none;
@@ -98,7 +98,7 @@ int main(int argc, char** argv) {
             run(blocks, iterations, seed, none);
         }
         programs::Outcome outcome{iterations, meter.stop()};
-        if (count_sizes) outcome.more["sizes"] = counts.counts();
+        if (count_sizes) outcome.more = {{"sizes", counts.counts()}};
         for (char* const block : blocks) std::free(block);
         return outcome;
     });

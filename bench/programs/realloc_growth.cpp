@@ -29,15 +29,13 @@ void grow(Buffer& buffer, std::size_t bytes) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("Buffers that grow by realloc.", "bench_realloc_growth");
+    programs::Arguments arguments("bench_realloc_growth", "Buffers that grow by realloc.");
     std::uint64_t count = 0;
     std::size_t largest = std::size_t{4} << 20U;
-    app.add_option("BUFFERS", count, "that grow to the end")
-        ->required()
-        ->check(programs::operations_range);
-    app.add_option("--largest", largest, "size of a buffer, in bytes (4 MiB)")
-        ->check(programs::size_range);
-    return programs::main_of(app, argc, argv, [&] {
+    arguments.required("BUFFERS", count, "that grow to the end", programs::operations_range);
+    arguments.optional("--largest", largest, "size of a buffer, in bytes (4 MiB)",
+                       programs::size_range);
+    return arguments.run(argc, argv, [&] {
         std::uint64_t operations = 0;
         const programs::Meter meter;
         for (std::uint64_t done = 0; done < count; done += growing_together) {

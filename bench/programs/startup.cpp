@@ -26,12 +26,10 @@ void start_and_wait() {
 }  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("Starts processes that end at once.", "bench_startup");
+    programs::Arguments arguments("bench_startup", "Starts processes that end at once.");
     std::uint64_t processes = 0;
-    app.add_option("PROCESSES", processes, "one after the other")
-        ->required()
-        ->check(programs::operations_range);
-    return programs::main_of(app, argc, argv, [&] {
+    arguments.required("PROCESSES", processes, "one after the other", programs::operations_range);
+    return arguments.run(argc, argv, [&] {
         const programs::Meter meter(RUSAGE_CHILDREN);
         for (std::uint64_t started = 0; started < processes; ++started) start_and_wait();
         return programs::Outcome{processes, meter.stop()};

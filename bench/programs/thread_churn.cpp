@@ -26,15 +26,16 @@ void live(std::vector<char*>& blocks, std::uint64_t seed) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("Short-lived threads that leave blocks behind.", "bench_thread_churn");
+    programs::Arguments arguments("bench_thread_churn",
+                                  "Short-lived threads that leave blocks behind.");
     std::uint64_t count = 0;
     std::size_t alive = 2;
     std::size_t blocks = 200;
-    app.add_option("THREADS", count, "in all")->required()->check(programs::operations_range);
-    app.add_option("--alive", alive, "threads alive at a time (2)")->check(programs::threads_range);
-    app.add_option("--blocks", blocks, "that each thread allocates (200)")
-        ->check(programs::count_range);
-    return programs::main_of(app, argc, argv, [&] {
+    arguments.required("THREADS", count, "in all", programs::operations_range);
+    arguments.optional("--alive", alive, "threads alive at a time (2)", programs::threads_range);
+    arguments.optional("--blocks", blocks, "that each thread allocates (200)",
+                       programs::count_range);
+    return arguments.run(argc, argv, [&] {
         std::vector<std::vector<char*>> sets(alive, std::vector<char*>(blocks));
         const std::uint64_t generations = count / alive + 1;
         const programs::Meter meter;

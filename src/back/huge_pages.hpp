@@ -11,12 +11,12 @@
  *     heap of more than    0          8 MiB          16 MiB by default    never
  *
  * A block of more than 2 MiB wastes none of those that it fills, and gets them in any heap. What is
- * mapped for many blocks may waste its last page, and what was mapped before stays as it is. Memory
- * of which nobody knows how much will be used may waste a part of each. The bound, that of a whole
- * page, is an option (`HAKMEM_HUGE_PAGES_FROM`).
+ * mapped for many blocks may waste its last page. Memory of which nobody knows how much will be used
+ * may waste a part of each. What was decided for some memory holds until it is given back. The bound,
+ * that of a whole page, is an option (`HAKMEM_HUGE_PAGES_FROM`).
  *
  * The kernel has the last word (`/sys/kernel/mm/transparent_hugepage/enabled`): where it says
- * "always" the small heap may get huge pages too, and where it says "never" nobody gets any. Then
+ * "always" anybody may get huge pages, and where it says "never" nobody gets any. Then
  * `HAKMEM_HUGE_PAGES=never` is the better choice, since memory is given back as if pages were huge.
  *
  * A huge page is given back as a whole. A part can be given back, too, but then the page falls

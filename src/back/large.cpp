@@ -68,7 +68,7 @@ constexpr std::size_t chunk_bytes_max = 64 * base::mebibyte;
 // A mapping is copied to a cached one where it grows by at least this part of itself.
 constexpr std::size_t least_growth_divisor = 4;
 
-// A run that is so long wastes less than an eighth of itself.
+// Less than one unit of a run is wasted, so of one that is so long less than an eighth.
 constexpr base::Units dense_from{8};
 
 constexpr page_map::Entry large_entry = page_map::Entry::of(0, base::ClassId::large);

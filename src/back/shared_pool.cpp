@@ -27,7 +27,8 @@ constexpr unsigned run_attempts_max = 256;
 // It looks at so many of the lowest before it goes on where the last run was found: runs that were
 // given back lower down left pages there, and those further up may be fresh.
 constexpr unsigned low_attempts_max = 16;
-// What sparse use may waste of huge pages; what is to be measured beside it may be built.
+// What sparse use may waste of huge pages. A library to measure against says otherwise
+// (src/CMakeLists.txt).
 #ifndef HAKMEM_SPARSE_WASTE
 #define HAKMEM_SPARSE_WASTE huge_pages::unbounded
 #endif
@@ -228,34 +229,12 @@ bool is_hidden(std::uint32_t i) {
     return has_room && (room_word(i).load(std::memory_order_seq_cst) & room_bit(i)) == 0;
 }
 
-// Stages 2 and 3.
-Run take_any(const Request& request, Growth growth) {
-    Run run = take_existing(request);
-    if (run.superslab != nullptr || growth == Growth::refused) return run;
-    os::LockGuard guard(lock);
-    // Another thread may have added a superslab while this one waited; and while this one adds one,
-    // others may take all of it.
-    for (;;) {
-        run = take_existing(request);
-        if (run.superslab != nullptr) return run;
-        Superslab* const added = add_superslab();
-        if (added == nullptr) return run;
-        if (admits(*added, request.id)) {
-            run = superslab::take(*added, request.count, request.alignment);
-        }
-        if (run.superslab != nullptr) return run;
-    }
-}
-
 // [open]
-// Says in which pages the memory of a run comes that is the first there. Most often that was said
-// before, and then there is nothing to do.
-void open(const Run& run, Use use) {
+// Says in which pages the memory of a run comes that is the first there. A neighbour that was taken
+// in stage 2 may have been touched by then; what is resident stays as it is.
+void open(const Run& run, Use use) HAK_REQUIRES(lock) {
     const bool huge = huge_pages::wanted(
         heap_bytes(), use == Use::dense ? huge_pages::page_bytes : sparse_waste_bytes);
-    const std::uint64_t is_huge = run.superslab->huge.load(std::memory_order_relaxed) & run.opened;
-    if (is_huge == (huge ? run.opened : 0)) return;
-    os::LockGuard guard(lock);
     superslab::prefer(*run.superslab, run.opened, huge ? os::PageSize::huge : os::PageSize::small);
 }
 // [/open]
@@ -263,8 +242,21 @@ void open(const Run& run, Use use) {
 }  // namespace
 
 Run take(base::Units count, unsigned alignment, Growth growth, Use use, base::ClassId id) {
-    const Run run = take_any(Request{count, alignment, id}, growth);
-    if (run.opened != 0) open(run, use);
+    const Request request{count, alignment, id};
+    Run run = take_existing(request);
+    const bool found = run.superslab != nullptr;
+    if (found ? run.opened == 0 : growth == Growth::refused) return run;
+    os::LockGuard guard(lock);
+    // Another thread may have added a superslab while this one waited; and while this one adds one,
+    // others may take all of it.
+    while (run.superslab == nullptr) {
+        run = take_existing(request);
+        if (run.superslab != nullptr) break;
+        Superslab* const added = add_superslab();
+        if (added == nullptr) return run;
+        if (admits(*added, id)) run = superslab::take(*added, count, alignment);
+    }
+    open(run, use);
     return run;
 }
 

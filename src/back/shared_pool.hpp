@@ -41,10 +41,12 @@
  * @calls     back/huge_pages back/meta_arena back/page_map back/slab back/superslab
  *            base/attributes base/bits base/lock_rank base/size_class base/units os/clock
  *            os/environment os/futex_lock os/virtual_memory
- * @threads   any; stage 2 lock-free, stage 3 and purging under the lock
+ * @threads   any; stage 2 lock-free, except for the first run in a huge page; that, stage 3 and
+ *            purging under the lock
  * @invariant I1 every superslab that has a free unit has its room bit set
  * @failure   a null superslab or slab when the kernel gives no more memory; nothing is lost
- * @cost      stage 2: a search over bits and one compare-and-swap; bench: shared_pool
+ * @cost      stage 2: a search over bits and one compare-and-swap; once in 2 MiB the lock, and a
+ *            system call if the size of pages changes; bench: shared_pool
  * @phase     the idea is the recorded SP-SLOT; reshaped in 16; fresh slabs in 20, the
  *            size of the heap in 21, dense and sparse use in 24
  */
@@ -67,7 +69,7 @@ enum class Growth : bool {
     allowed,  ///< Stage 3 too.
 };
 
-/** How much will be used of memory, and of what is taken behind it, as far as one can tell. */
+/** How much of some memory, and of what will be taken after it, will probably be touched. */
 enum class Use : bool {
     sparse,  ///< Perhaps little.
     dense,   ///< Most.
@@ -78,7 +80,7 @@ enum class Use : bool {
  * @param count Length of the run, 1 to 64.
  * @param alignment In units; a power of two up to 64.
  * @param growth Whether stage 3 is open.
- * @param use Has a say in which pages it comes, where they are untouched.
+ * @param use Decides about pages that nobody has touched.
  * @param id The class of the blocks that will be there.
  * @return The run; its superslab is null when there is none.
  */
@@ -96,7 +98,7 @@ void give_back(const Run& run);
  * @param id A small class.
  * @param owner The heap that will own it.
  * @param growth Whether stage 3 is open.
- * @param use Has a say in which pages it comes, where they are untouched.
+ * @param use Decides about pages that nobody has touched.
  * @return The slab, all of whose blocks are free, or null.
  */
 Slab* acquire_slab(base::ClassId id, SlabOwner& owner, Growth growth, Use use = Use::sparse);

@@ -110,7 +110,8 @@ std::uint64_t whole_huge_pages(std::uint64_t units) {
 }
 
 // Of the huge pages that a run is in those of which nothing was taken before it and nothing is
-// dirty. A page that the purge holds a unit of just now is missed; it stays what it was.
+// dirty. While others take units there, or purge them, the answer may be wrong either way. That is
+// safe: all that depends on it is in which pages memory comes.
 std::uint64_t opened_by(const Run& run, std::uint64_t taken_before) {
     const std::uint64_t touched = taken_before | dirty_units(*run.superslab);
     return whole_huge_pages(run.bits()) & ~whole_huge_pages(touched);

@@ -105,12 +105,13 @@ Superslab* create(std::uint32_t index);
 /**
  * Gives a superslab memory. All its units are free and clean then.
  * @param superslab One without memory.
- * @param start superslab_bytes, mapped, zero, and with a leaf in the page map.
+ * @param start superslab_bytes, mapped, zero, and with a leaf in the page map. Its pages are to be
+ *        those that `huge` says.
  */
 void occupy(Superslab& superslab, char* start);
 
 /**
- * Takes the memory of a wholly free superslab away.
+ * Takes the memory of a wholly free superslab away. What `huge` says of it stays.
  * @param superslab The superslab.
  * @return The memory, which is now the caller's to unmap; null when a unit is taken.
  */
@@ -126,7 +127,7 @@ char* vacate(Superslab& superslab);
 Run take(Superslab& superslab, base::Units count, unsigned alignment);
 
 /**
- * Takes the units just behind a run.
+ * Takes the units just behind a run, in the pages that are there.
  * @param run The run; it grows.
  * @param count How long it shall be.
  * @return Whether it is so long now.

@@ -33,9 +33,11 @@
  * The pages above those that an interval took from are given back, a few slabs on each slow path,
  * unless they are part of a huge page.
  *
- * **A class that has many slabs fills them.** Most classes of a program have a few blocks, and
- * slabs that are hardly used; its memory lies in a few classes. Only a class that has slabs of 1
- * MiB already asks for the next one as dense, which may then come in huge pages (back/shared_pool).
+ * **A class that has many slabs fills them.** Most classes of a program have a few blocks, and a
+ * slab that is hardly used; its memory lies in a few classes. A heap asks for a slab only when
+ * those that it has of the class are full. So a class that has 1 MiB in slabs has as much in
+ * blocks, and asks for the next slab as dense, which may then come in a huge page
+ * (back/shared_pool).
  *
  * **Where address space is tight,** superslabs that nobody needs are unmapped, and what a magazine
  * keeps may be all that holds one. So a heap empties its magazines there now and then, while half
@@ -63,7 +65,7 @@
  * @invariant I3 the magazines of a parked heap are empty, unless they hold leftovers
  * @failure   null when no memory can be had; the heap stays usable
  * @cost      refill and flush: bench: thread_heap; hits: front/magazine
- * @phase     introduced in 16
+ * @phase     introduced in 16; handed on as it is in 23, dense classes in 24
  */
 #pragma once
 
@@ -263,7 +265,7 @@ private:
         std::uint32_t wide_capacity;  // const: capacity of the wide array
         back::Slab* head;             // slabs with free blocks; the first serves refills
         back::Slab* tail;
-        std::uint32_t slabs;          // how many the heap has of the class, the full ones too
+        std::uint32_t slabs;          // how many there are, full ones too; under the lock
         middle::MagazineTuner tuner;  // under the lock
     };
 

@@ -378,6 +378,8 @@ TEST(SharedPoolDeathTest, UnderALimitOfAddressSpaceEmptySuperslabsAreUnmapped) {
         GTEST_SKIP() << "a sanitizer needs more address space than any limit";
     GTEST_FLAG_SET(death_test_style, "threadsafe");
     EXPECT_EXIT(in_child([] {
+                    const PageAdvice advice;
+                    const tests::ChangedOption always(&os::Options::huge_pages, 2);
                     const rlimit limit{100 * mebibyte, 100 * mebibyte};
                     CHILD_REQUIRE(setrlimit(RLIMIT_AS, &limit) == 0);
                     std::vector<UnitRun> runs;
@@ -388,20 +390,25 @@ TEST(SharedPoolDeathTest, UnderALimitOfAddressSpaceEmptySuperslabsAreUnmapped) {
                         runs.push_back(run);
                     }
                     CHILD_REQUIRE(runs.size() >= 14 && runs.size() <= 25);
+                    CHILD_REQUIRE(PageAdvice::huge == runs.size());
                     give_back(runs);
+                    const unsigned kept = superslabs_in_use();
+                    CHILD_REQUIRE(kept < runs.size());
                     // Half of the limit is kept; the rest is there for others.
                     CHILD_REQUIRE(pool::reserved_bytes() <= 52 * mebibyte);
                     CHILD_REQUIRE(pool::validate() == nullptr);
                     void* const stack = os::map(30 * mebibyte);
                     CHILD_REQUIRE(stack != nullptr);
                     os::unmap(stack, 30 * mebibyte);
-                    // And all of it can be had again.
+                    // And all of it can be had again, in the pages that are wanted.
+                    PageAdvice::huge = 0;
                     for (std::size_t i = 0; i < runs.size(); i++) {
                         const UnitRun run = take(64);
                         CHILD_REQUIRE(run.superslab != nullptr);
                         CHILD_REQUIRE(!run.zero || run.start()[0] == 0);
                         runs[i] = run;
                     }
+                    CHILD_REQUIRE(PageAdvice::huge == runs.size() - kept);
                     CHILD_REQUIRE(pool::validate() == nullptr);
                     give_back(runs);
                 }),
@@ -446,12 +453,13 @@ TEST(SharedPoolDeathTest, ASlabOfUntouchedSmallPagesIsFreshAndAnyOtherIsNot) {
 
 using SharedPoolHugePagesDeathTest = tests::Pristine;
 
-// Takes units that will be used.
+// Takes units of which most will be used.
 UnitRun take_dense(unsigned count) {
     return pool::take(Units{count}, 1, Growth::allowed, Use::dense);
 }
 
-TEST_F(SharedPoolHugePagesDeathTest, TheFirst16MiBComeInSmallPagesAndWhatFollowsInHugeOnes) {
+TEST_F(SharedPoolHugePagesDeathTest,
+       TheFirst16MiBComeInSmallPagesAndWhatIsDenseAfterThemInHugeOnes) {
     EXPECT_EXIT(in_child([] {
                     const PageAdvice advice;
                     for (unsigned i = 1; i <= 10; i++) {
@@ -462,7 +470,8 @@ TEST_F(SharedPoolHugePagesDeathTest, TheFirst16MiBComeInSmallPagesAndWhatFollows
                         CHILD_REQUIRE(added.huge == (huge ? all_units : 0));
                     }
                     CHILD_REQUIRE(PageAdvice::last_bytes == superslab_bytes);
-                    CHILD_REQUIRE(PageAdvice::small == 0);
+                    CHILD_REQUIRE(take(64).superslab->huge == 0);
+                    CHILD_REQUIRE(PageAdvice::huge == 6 && PageAdvice::small == 0);
                 }),
                 testing::ExitedWithCode(0), "");
 }

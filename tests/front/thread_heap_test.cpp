@@ -311,25 +311,47 @@ TEST(ThreadHeap, AnEmptySlabGoesBackToThePoolExceptTheLastOfItsClass) {
 
 using ThreadHeapDeathTest = tests::Pristine;
 
-TEST_F(ThreadHeapDeathTest, AClassAsksForHugePagesOnceItHasSlabsOfOneMiB) {
-    EXPECT_EXIT(tests::in_child([] {
-                    const tests::PageAdvice advice;
-                    const ChangedOption any_heap(&Options::huge_pages_from, 0);
-                    Own heap;
-                    // As much of each class as is still sparse; small pages end behind it.
-                    const unsigned slabs =
-                        base::mebibyte / base::unit_bytes / base::row(biggest).slab_units;
-                    for (unsigned i = 0; i < slabs; i++) {
-                        take(*heap, biggest, base::row(biggest).blocks);
-                        take(*heap, other);
-                    }
-                    CHILD_REQUIRE(slabs_of(*heap) == slabs + 1);
-                    CHILD_REQUIRE(tests::PageAdvice::huge == 0);
-                    // What lies in the page that was opened stays small, and the next one is huge.
-                    take(*heap, biggest, 2 * slabs * base::row(biggest).blocks);
-                    CHILD_REQUIRE(tests::PageAdvice::huge == 1);
-                }),
-                testing::ExitedWithCode(0), "");
+// In a pool where nothing is free but what the test leaves.
+TEST_F(ThreadHeapDeathTest, AClassAsksForHugePagesOnceItHasOneMiBInSlabs) {
+    EXPECT_EXIT(
+        tests::in_child([] {
+            using tests::PageAdvice;
+            const PageAdvice advice;
+            const ChangedOption any_heap(&Options::huge_pages_from, 0);
+            const ChangedOption no_magazines(&Options::magazine_blocks, 0);
+            constexpr unsigned page_units = 32;
+            const unsigned slab_units = base::row(biggest).slab_units;
+            const unsigned sparse_slabs = base::mebibyte / base::unit_bytes / slab_units;
+            const auto take_units = [](unsigned count) {
+                back::shared_pool::take(base::Units{count}, 1, back::shared_pool::Growth::allowed);
+            };
+            Own heap;
+            std::vector<void*> blocks;
+            const auto take_slabs = [&](unsigned count) {
+                for (void* block : take(*heap, biggest, count * base::row(biggest).blocks)) {
+                    blocks.push_back(block);
+                }
+            };
+            // All but one slab of what is sparse still, and the rest of their page.
+            take_slabs(sparse_slabs - 1);
+            take_units(page_units - (sparse_slabs - 1) * slab_units);
+            take_slabs(1);  // the first in the second page
+            CHILD_REQUIRE(PageAdvice::huge == 0);
+            take_units(page_units - slab_units);
+            take_slabs(1);  // the first in the third
+            CHILD_REQUIRE(slabs_of(*heap) == sparse_slabs + 1);
+            CHILD_REQUIRE(PageAdvice::huge == 1 && PageAdvice::small == 0);
+            // Slabs that were given back count no more.
+            give(*heap, biggest, blocks);
+            heap->empty_out();
+            CHILD_REQUIRE(slabs_of(*heap) == 0);
+            for (unsigned i = 0; i < 2; i++) back::shared_pool::purge(i, true);
+            take_units((sparse_slabs - 1) * slab_units);
+            take_units(slab_units);
+            take_slabs(1);  // the first in the third once more
+            CHILD_REQUIRE(PageAdvice::huge == 1 && PageAdvice::small == 1);
+        }),
+        testing::ExitedWithCode(0), "");
 }
 
 // ---- capacity -----------------------------------------------------------------------------------

@@ -54,8 +54,8 @@
  * unit's bits and pages happens before what the next one does, and the bits of other units pass
  * through read-modify-writes unharmed. What the purge reads before it has taken anything may be
  * stale; it uses it only to choose units. Which pages are huge is left out, and which ones a run
- * opens: both are changed and asked under the pool's lock, and only the purge's choice depends on
- * them, which is any choice here. The unit tests run the same code under ThreadSanitizer.
+ * opens: who reads that without the pool's lock may be wrong, but only the size of pages depends on
+ * it, and the purge's choice, which is any choice here. The unit tests run the same code under ThreadSanitizer.
  */
 
 #define FULL 3

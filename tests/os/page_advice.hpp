@@ -10,7 +10,7 @@
 
 namespace hakmem::tests {
 
-/** In force until it ends. At most one at a time, of a thread that allocates alone. */
+/** In force until it ends. At most one at a time, while no other thread allocates. */
 struct PageAdvice {
     static inline unsigned huge = 0;           ///< How often huge pages were asked for.
     static inline unsigned small = 0;          ///< How often small ones were.
@@ -35,7 +35,10 @@ struct PageAdvice {
         },
     };
 
-    PageAdvice() { os::set_memory_calls(&calls); }
+    PageAdvice() {
+        huge = small = 0;
+        os::set_memory_calls(&calls);
+    }
     ~PageAdvice() { os::set_memory_calls(nullptr); }
     PageAdvice(const PageAdvice&) = delete;
     PageAdvice& operator=(const PageAdvice&) = delete;

@@ -45,7 +45,7 @@ public:
     template <typename Number>
     CLI::Option* number(const char* name, Number& value, const char* about, Range range) {
         CLI::Option* const option = add_option(name, value, about);
-        if (range.most < any_range.most) {
+        if (range.least > any_range.least || range.most < any_range.most) {
             option->check(CLI::Range(range.least, range.most));
         }
         return option;

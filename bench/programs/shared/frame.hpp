@@ -1,7 +1,7 @@
 // What stands around a workload: the arguments before it, and the line of JSON after it.
 //
 // Only frame.cpp includes the libraries that read the one and write the other. They are templates
-// through and through: a program that includes them takes ten times as long to compile.
+// through and through, and take far longer to compile than a workload does.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +23,7 @@ struct Written {
     std::string json;
 };
 
+/** One of the figures that a program prints. */
 struct Figure {
     std::string name;
     std::variant<std::int64_t, std::uint64_t, double, Figures, Written> value;

@@ -11,9 +11,9 @@
  *     heap of more than    0          8 MiB          16 MiB by default    never
  *
  * A block of more than 2 MiB wastes none of those that it fills, and gets them in any heap. What is
- * mapped for many blocks may waste its last page. Memory of which nobody knows how much will be used
- * may waste a part of each. What was decided for some memory holds until it is given back. The bound,
- * that of a whole page, is an option (`HAKMEM_HUGE_PAGES_FROM`).
+ * mapped for many blocks may waste its last page. Memory of which nobody knows how much will be
+ * used may waste a part of each. What was decided for some memory holds until it is given back. The
+ * bound, that of a whole page, is an option (`HAKMEM_HUGE_PAGES_FROM`).
  *
  * The kernel has the last word (`/sys/kernel/mm/transparent_hugepage/enabled`): where it says
  * "always" anybody may get huge pages, and where it says "never" nobody gets any. Then

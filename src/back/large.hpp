@@ -19,10 +19,10 @@
  * A mapping has whole units, so that those which the kernel puts side by side can become one.
  *
  * Mappings come in huge pages (back/huge_pages), since a block that has one is longer than such a
- * page. Few blocks end where a page ends. Where the rest of the last page is little beside the heap,
- * which it is by default, whole pages are mapped, and more than the block needs. Else the last piece
- * comes in small pages. The rest waits in the cache for the next block, and what is resident of it is
- * the piece of one page.
+ * page. Few blocks end where a page ends. Where the rest of the last page is little beside the
+ * heap, which it is by default, whole pages are mapped, and more than the block needs. Else the
+ * last piece comes in small pages. The rest waits in the cache for the next block, and what is
+ * resident of it is the piece of one page.
  *
  * Growing copies nothing where there is room behind the block: a run takes the units there, a
  * mapping what is cached there. Else a mapping that grows by a quarter or more is copied if the

@@ -587,8 +587,8 @@ TYPED_TEST(RecordedPhase, AnInnerPointerOfASlabIsNamedByRealloc) {
 
 TYPED_TEST(RecordedPhase, WhatIsDoneWithAFreedLargeBlockIsNamed) {
     for (const std::size_t bytes : {300 * kibibyte, 3 * mebibyte}) {
-        // If a larger mapping rested beside it whose time is up, both would be unmapped together, and
-        // the second free would find no record.
+        // If a larger mapping rested beside it whose time is up, both would be unmapped together,
+        // and the second free would find no record.
         TypeParam::trim();
         char* const block = TestFixture::allocate(bytes);
         TypeParam::deallocate(block);

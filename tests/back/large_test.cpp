@@ -20,6 +20,7 @@
 #include "tests/os/child.hpp"
 #include "tests/os/fake_clock.hpp"
 #include "tests/os/fault_injection.hpp"
+#include "tests/os/kernel_calls.hpp"
 
 namespace {
 
@@ -36,6 +37,7 @@ using os::Options;
 using tests::ChangedOption;
 using tests::FakeClock;
 using tests::FaultInjection;
+using tests::kernel_calls;
 
 constexpr std::size_t mapping_bytes = 3 * mebibyte;  // above the largest run
 
@@ -209,16 +211,10 @@ TEST_F(Large, WhereThereIsNoRoomForASuperslabThereMayBeForTheBlock) {
             errno = ENOMEM;
             return MAP_FAILED;
         },
-        [](void* address, std::size_t bytes) { return munmap(address, bytes); },
-        [](void* old_address, std::size_t old_bytes, std::size_t bytes, int flags, void* address) {
-            return mremap(old_address, old_bytes, bytes, flags, address);
-        },
-        [](void* address, std::size_t bytes, int advice) {
-            return madvise(address, bytes, advice);
-        },
-        [](void* address, std::size_t bytes, unsigned char* pages) {
-            return mincore(address, bytes, pages);
-        },
+        kernel_calls.unmap,
+        kernel_calls.remap,
+        kernel_calls.advise,
+        kernel_calls.residency,
     };
     std::vector<back::Run> runs;
     os::set_memory_calls(&calls);
@@ -583,10 +579,8 @@ TEST_F(Large, AMappingGrowsAndShrinksWithoutLosingAByte) {
 
 // mremap that cannot grow anything where it stands.
 constexpr os::MemoryCalls moving_calls = {
-    [](void* address, std::size_t bytes, int protection, int flags, int file, off_t offset) {
-        return mmap(address, bytes, protection, flags, file, offset);
-    },
-    [](void* address, std::size_t bytes) { return munmap(address, bytes); },
+    kernel_calls.map,
+    kernel_calls.unmap,
     [](void* old_address, std::size_t old_bytes, std::size_t bytes, int flags, void* address) {
         if (flags == 0 && bytes > old_bytes) {
             errno = ENOMEM;
@@ -594,10 +588,8 @@ constexpr os::MemoryCalls moving_calls = {
         }
         return mremap(old_address, old_bytes, bytes, flags, address);
     },
-    [](void* address, std::size_t bytes, int advice) { return madvise(address, bytes, advice); },
-    [](void* address, std::size_t bytes, unsigned char* pages) {
-        return mincore(address, bytes, pages);
-    },
+    kernel_calls.advise,
+    kernel_calls.residency,
 };
 
 TEST_F(Large, AMappingThatCannotGrowIsMovedAndItsOldAddressesAreForgotten) {
@@ -825,10 +817,10 @@ struct Watch {
             errno = ENOMEM;
             return MAP_FAILED;
         },
-        munmap,
+        kernel_calls.unmap,
         [](void* old_address, std::size_t old_bytes, std::size_t length, int flags, void* address) {
-            if (moves) return moving_calls.remap(old_address, old_bytes, length, flags, address);
-            return mremap(old_address, old_bytes, length, flags, address);
+            const os::MemoryCalls& remaps = moves ? moving_calls : kernel_calls;
+            return remaps.remap(old_address, old_bytes, length, flags, address);
         },
         [](void* address, std::size_t length, int advice) {
             if (advice != MADV_HUGEPAGE) return madvise(address, length, advice);
@@ -837,7 +829,7 @@ struct Watch {
             bytes = length;
             return 0;
         },
-        moving_calls.residency,
+        kernel_calls.residency,
     };
     Watch() { os::set_memory_calls(&calls); }
     // Whether the last request was for this, and the only one since the last call.

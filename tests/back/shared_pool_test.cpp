@@ -18,6 +18,7 @@
 #include "tests/os/changed_option.hpp"
 #include "tests/os/child.hpp"
 #include "tests/os/fault_injection.hpp"
+#include "tests/os/kernel_calls.hpp"
 #include "tests/os/page_advice.hpp"
 
 // The pool is the process's. Tests in this process are about what they take and give back
@@ -38,6 +39,7 @@ using pool::Growth;
 using pool::Use;
 using tests::FaultInjection;
 using tests::in_child;
+using tests::kernel_calls;
 using tests::PageAdvice;
 
 constexpr std::uint64_t all_units = ~std::uint64_t{0};
@@ -309,12 +311,10 @@ constexpr os::MemoryCalls narrow_calls = {
         errno = ENOMEM;
         return MAP_FAILED;
     },
-    [](void* address, std::size_t bytes) { return munmap(address, bytes); },
+    kernel_calls.unmap,
     [](void*, std::size_t, std::size_t, int, void*) { return MAP_FAILED; },
-    [](void* address, std::size_t bytes, int advice) { return madvise(address, bytes, advice); },
-    [](void* address, std::size_t bytes, unsigned char* pages) {
-        return mincore(address, bytes, pages);
-    },
+    kernel_calls.advise,
+    kernel_calls.residency,
 };
 
 TEST(SharedPoolDeathTest, ReservationsAreHalvedWhereTheKernelRefuses) {

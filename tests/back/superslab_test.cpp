@@ -19,6 +19,7 @@
 #include "tests/back/arena_room.hpp"
 #include "tests/os/changed_option.hpp"
 #include "tests/os/fault_injection.hpp"
+#include "tests/os/kernel_calls.hpp"
 
 namespace {
 
@@ -32,6 +33,7 @@ using base::superslab_units;
 using base::unit_bytes;
 using base::Units;
 using tests::FaultInjection;
+using tests::kernel_calls;
 using tests::leave_arena_room;
 
 constexpr std::uint64_t all_units = ~std::uint64_t{0};
@@ -542,11 +544,9 @@ private:
     static inline std::vector<Advice> seen;
 
     static constexpr os::MemoryCalls calls = {
-        mmap,
-        munmap,
-        [](void* old_address, std::size_t old_bytes, std::size_t bytes, int flags, void* address) {
-            return mremap(old_address, old_bytes, bytes, flags, address);
-        },
+        kernel_calls.map,
+        kernel_calls.unmap,
+        kernel_calls.remap,
         [](void* address, std::size_t bytes, int advice) {
             const char* const start = static_cast<const char*>(address);
             if (start >= watched && start < watched + superslab_bytes) {
@@ -555,9 +555,7 @@ private:
             const bool about_size = advice == MADV_HUGEPAGE || advice == MADV_NOHUGEPAGE;
             return about_size ? 0 : madvise(address, bytes, advice);
         },
-        [](void* address, std::size_t bytes, unsigned char* pages) {
-            return mincore(address, bytes, pages);
-        },
+        kernel_calls.residency,
     };
 };
 

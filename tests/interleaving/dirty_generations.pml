@@ -55,7 +55,8 @@
  * through read-modify-writes unharmed. What the purge reads before it has taken anything may be
  * stale; it uses it only to choose units. Which pages are huge is left out, and which ones a run
  * opens: who reads that without the pool's lock may be wrong, but only the size of pages depends on
- * it, and the purge's choice, which is any choice here. The unit tests run the same code under ThreadSanitizer.
+ * it, and the purge's choice, which is any choice here. The unit tests run the same code under
+ * ThreadSanitizer.
  */
 
 #define FULL 3

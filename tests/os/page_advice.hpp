@@ -7,6 +7,7 @@
 #include <cstddef>
 
 #include "os/virtual_memory.hpp"
+#include "tests/os/kernel_calls.hpp"
 
 namespace hakmem::tests {
 
@@ -17,11 +18,9 @@ struct PageAdvice {
     static inline std::size_t last_bytes = 0;  ///< For how much the last time.
 
     static constexpr os::MemoryCalls calls = {
-        mmap,
-        munmap,
-        [](void* old_address, std::size_t old_bytes, std::size_t bytes, int flags, void* address) {
-            return mremap(old_address, old_bytes, bytes, flags, address);
-        },
+        kernel_calls.map,
+        kernel_calls.unmap,
+        kernel_calls.remap,
         [](void* address, std::size_t bytes, int advice) {
             if (advice != MADV_HUGEPAGE && advice != MADV_NOHUGEPAGE) {
                 return madvise(address, bytes, advice);
@@ -30,9 +29,7 @@ struct PageAdvice {
             last_bytes = bytes;
             return 0;
         },
-        [](void* address, std::size_t bytes, unsigned char* pages) {
-            return mincore(address, bytes, pages);
-        },
+        kernel_calls.residency,
     };
 
     PageAdvice() {

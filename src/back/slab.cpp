@@ -49,28 +49,33 @@ unsigned take(Slab& slab, unsigned wanted, std::atomic<void*>* blocks) {
     // The lowest address goes to the end of the array. Where that is depends on how many there are,
     // which is known before the first is taken.
     std::atomic<void*>* place = blocks + wanted;
+    // Locals: the compiler would read the record anew after each store.
+    const std::size_t block_bytes = slab.block_bytes;
+    char* const start = slab.start;
+    std::uint64_t* const free_bits = slab.free_bits;
     unsigned word = slab.first_word;
     while (place > blocks) {
-        std::uint64_t bits = slab.free_bits[word];
-        char* const word_start = slab.start + word * base::word_bits * slab.block_bytes;
+        std::uint64_t bits = free_bits[word];
+        char* const word_start = start + word * base::word_bits * block_bytes;
         if (bits == ~std::uint64_t{0} && place - blocks >= std::ptrdiff_t{base::word_bits}) {
             char* block = word_start;
-            for (unsigned i = 0; i < base::word_bits; i++, block += slab.block_bytes) {
+#pragma GCC unroll 8
+            for (unsigned i = 0; i < base::word_bits; i++, block += block_bytes) {
                 (--place)->store(block, std::memory_order_relaxed);
             }
-            slab.free_bits[word++] = 0;
+            free_bits[word++] = 0;
             continue;
         }
         while (bits != 0 && place > blocks) {
-            (--place)->store(word_start + base::lowest_bit(bits) * slab.block_bytes,
+            (--place)->store(word_start + base::lowest_bit(bits) * block_bytes,
                              std::memory_order_relaxed);
             bits &= bits - 1;
         }
-        slab.free_bits[word] = bits;
+        free_bits[word] = bits;
         if (bits == 0) word++;
     }
-    slab.first_word = static_cast<std::uint16_t>(word);
     slab.free_count = static_cast<std::uint16_t>(slab.free_count - wanted);
+    slab.first_word = static_cast<std::uint16_t>(slab.free_count > 0 ? word : no_word);
     BlockIndex highest{};
     if (wanted > 0 && index_of(slab, blocks[0].load(std::memory_order_relaxed), highest)) {
         slab.reach = std::max(slab.reach, static_cast<std::uint16_t>(highest.value + 1));
@@ -153,6 +158,12 @@ const char* validate(const Slab& slab) {
     const std::uint64_t beyond = ~base::bit_run(0, slab.block_count - (words - 1) * 64);
     const std::uint64_t remote = slab.remote_bits(words - 1).load(std::memory_order_relaxed);
     if (((slab.free_bits[words - 1] | remote) & beyond) != 0) return "slab I2";
+    const auto* const first_free = std::find_if(slab.free_bits, slab.free_bits + words,
+                                                [](std::uint64_t bits) { return bits != 0; });
+    const bool any_free = first_free < slab.free_bits + words;
+    if (any_free ? slab.first_word > first_free - slab.free_bits : slab.first_word != no_word) {
+        return "slab I5";
+    }
     return nullptr;
 }
 

@@ -33,6 +33,7 @@
  * @invariant I2 no bit is set beyond block_count
  * @invariant I3 no block is free and remotely freed at once
  * @invariant I4 every block from fresh_from on is free
+ * @invariant I5 no word below first_word has a free bit, and it is no_word when there is none at all
  * @failure   put() says "double free" instead of setting a bit twice
  * @cost      take: a few instructions a block, and a system call for some fresh pages; put: a few
  *            instructions a block or a word; bench: slab
@@ -62,6 +63,7 @@ struct SlabOwner {
 };
 
 constexpr unsigned slab_words_max = base::slab_blocks_max / base::word_bits;  ///< 64.
+constexpr unsigned no_word = slab_words_max;  ///< Above all words of a bitmap.
 
 /**
  * @param blocks Blocks of a slab.
@@ -88,7 +90,7 @@ struct alignas(base::cache_line_bytes) Slab {
 
     // under the owner's lock
     std::uint16_t free_count;  ///< Free blocks.
-    std::uint16_t first_word;  ///< No word below this one has a free bit.
+    std::uint16_t first_word;  ///< No word below this one has a free bit; no_word if none has.
     std::uint16_t reach;       ///< No block from this one on was taken since the last sweep.
     std::uint16_t fresh_from;  ///< Blocks from here on were never taken; block_count if not known.
     bool listed;               ///< Whether it stands in its heap's list of slabs with free blocks.
@@ -130,7 +132,25 @@ namespace slab {
 
 // [index]
 /**
- * Finds the block that a pointer points to, by multiplication with the reciprocal.
+ * Finds the block that an offset leads to, by multiplication with the reciprocal. The upper half of
+ * the product is the block's index. The lower half is how far the offset lies into the block, as a
+ * fraction of it: at the start of a block that is less than a byte's share, which is the reciprocal
+ * (base/size_class has the proof).
+ * @param offset Distance from the start of a slab; within its units.
+ * @param reciprocal Of the slab's class.
+ * @param block_count Blocks of the slab.
+ * @param index Receives the block's index.
+ * @return Whether a block starts there.
+ */
+HAK_FAST bool index_at(std::uint64_t offset, std::uint32_t reciprocal, unsigned block_count,
+                       BlockIndex& index) {
+    const std::uint64_t product = offset * reciprocal;
+    index.value = static_cast<std::uint32_t>(product >> 32);
+    return static_cast<std::uint32_t>(product) < reciprocal && index.value < block_count;
+}
+
+/**
+ * Finds the block that a pointer points to.
  * @param slab A slab of a small class.
  * @param pointer A pointer into its units.
  * @param index Receives the block's index.
@@ -138,8 +158,7 @@ namespace slab {
  */
 HAK_FAST bool index_of(const Slab& slab, const void* pointer, BlockIndex& index) {
     const auto offset = static_cast<std::uint64_t>(static_cast<const char*>(pointer) - slab.start);
-    index.value = static_cast<std::uint32_t>(offset * slab.reciprocal >> 32);
-    return index.value * slab.block_bytes == offset && index.value < slab.block_count;
+    return index_at(offset, slab.reciprocal, slab.block_count, index);
 }
 // [/index]
 
@@ -168,17 +187,27 @@ void format(Slab& slab, base::ClassId id, Pages pages = Pages::unknown);
 unsigned take(Slab& slab, unsigned wanted, std::atomic<void*>* blocks);
 
 // [put]
+/** What came of putting blocks back. */
+enum class Put {
+    done,    ///< They are free.
+    lowest,  ///< They are free, and in front of all others; perhaps there were no others.
+    twice,   ///< One of them was free already, and nothing has changed.
+};
+
 /**
  * Counts blocks that have just been put back.
  * @param slab The slab.
  * @param word The lowest word that has one of them.
  * @param count How many.
+ * @return Put::lowest if no word below had a free bit, else Put::done.
  */
-HAK_FAST void note_put(Slab& slab, unsigned word, unsigned count) {
+HAK_FAST Put note_put(Slab& slab, unsigned word, unsigned count) {
     slab.stale = true;
     slab.free_count = static_cast<std::uint16_t>(slab.free_count + count);
     // Most often it does not change, and a branch that is foreseen costs less than a store.
-    if (word < slab.first_word) slab.first_word = static_cast<std::uint16_t>(word);
+    if (HAK_LIKELY(word >= slab.first_word)) return Put::done;
+    slab.first_word = static_cast<std::uint16_t>(word);
+    return Put::lowest;
 }
 
 /**
@@ -186,27 +215,26 @@ HAK_FAST void note_put(Slab& slab, unsigned word, unsigned count) {
  * @param slab The slab.
  * @param word Index of a bitmap word.
  * @param bits The blocks of that word.
- * @return Whether none of them was free already; if one was, nothing has changed.
+ * @return What came of it.
  */
-HAK_FAST bool put(Slab& slab, unsigned word, std::uint64_t bits) {
-    if (HAK_UNLIKELY((slab.free_bits[word] & bits) != 0)) return false;
+HAK_FAST Put put(Slab& slab, unsigned word, std::uint64_t bits) {
+    if (HAK_UNLIKELY((slab.free_bits[word] & bits) != 0)) return Put::twice;
     slab.free_bits[word] |= bits;
-    note_put(slab, word, base::bit_count(bits));
-    return true;
+    return note_put(slab, word, base::bit_count(bits));
 }
 
 /**
  * Puts one block back.
  * @param slab The slab.
  * @param index The block.
- * @return Whether it was out; if it was free already, nothing has changed.
+ * @return What came of it.
  */
-HAK_FAST bool put(Slab& slab, BlockIndex index) {
-    std::uint64_t word = slab.free_bits[index.word()];
-    if (HAK_UNLIKELY(base::test_and_set(word, index.value))) return false;
-    slab.free_bits[index.word()] = word;
-    note_put(slab, index.word(), 1);
-    return true;
+HAK_FAST Put put(Slab& slab, BlockIndex index) {
+    std::uint64_t& word = slab.free_bits[index.word()];
+    std::uint64_t bits = word;
+    if (HAK_UNLIKELY(base::test_and_set(bits, index.value))) return Put::twice;
+    word = bits;
+    return note_put(slab, index.word(), 1);
 }
 
 /**

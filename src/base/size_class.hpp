@@ -134,6 +134,26 @@ static_assert(size_classes[index(ClassId::last)].block_bytes == small_bytes_max,
 
 namespace detail {
 
+// [fraction]
+/**
+ * A block of b bytes has the reciprocal r, the least number with r·b >= 2^32; let r·b be 2^32 + e.
+ * An offset of q blocks and s bytes, times r, is q·2^32 + q·e + s·r. While (q + 1)·e < r, what
+ * follows q·2^32 is less than 2^32, whatever s is; and it is less than r just when s is 0. So the
+ * upper half of the product is the index, and the lower half tells starts of blocks from all else.
+ * Behind the last block the upper half is no block's index, as large as the rest may be.
+ */
+consteval bool halves_tell_index_and_start() {
+    for (unsigned c = 1; c < class_count; c++) {
+        const SizeClass& row = size_classes[c];
+        const std::uint64_t excess =
+            std::uint64_t{row.reciprocal} * row.block_bytes - (std::uint64_t{1} << 32);
+        if (row.blocks * excess >= row.reciprocal) return false;
+    }
+    return true;
+}
+static_assert(halves_tell_index_and_start(), "what back/slab takes an offset's product for");
+// [/fraction]
+
 /** Maps granules of a step to the smallest class that holds them, scaled. */
 template <std::size_t granule, std::size_t bytes_max>
 consteval std::array<std::uint16_t, bytes_max / granule + 1> make_class_of_granule() {

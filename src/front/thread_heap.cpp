@@ -97,16 +97,6 @@ std::size_t slots_bytes() {
     return base::round_up(slots * sizeof(Slot), base::page_bytes);
 }
 
-// The slab of a block that was freed into a magazine. If it has none any more, or if that serves
-// another class by now, all its blocks had come back already, and this one came back twice.
-back::Slab& slab_of(base::ClassId id, const void* block) {
-    back::Slab* const slab = back::page_map::slab_of(block);
-    if (HAK_UNLIKELY(slab == nullptr || slab->class_id != id)) {
-        hak_abort_double_free(block, base::index(id));
-    }
-    return *slab;
-}
-
 back::BlockIndex index_of(const back::Slab& slab, const void* block) {
     back::BlockIndex index{};
     if (HAK_UNLIKELY(!back::slab::index_of(slab, block, index))) {
@@ -116,6 +106,56 @@ back::BlockIndex index_of(const back::Slab& slab, const void* block) {
 }
 
 }  // namespace
+
+// Looks up blocks of one class that a heap's own thread has freed. What all of them share stays in
+// registers: the part of the page map where the last one was, and the numbers of the class.
+class OwnBlocks {
+public:
+    OwnBlocks(const back::SlabOwner& heap, base::ClassId id)
+        : wanted_(back::page_map::Entry::of(heap.tag, id).bits),
+          reciprocal_(base::row(id).reciprocal),
+          block_count_(base::row(id).blocks),
+          id_(id) {}
+
+    // The slab of a block. If that is the heap's no more, or serves another class by now, all its
+    // blocks had come back already, and this one came back twice.
+    HAK_FAST back::Slab& slab_of(const void* block) {
+        const auto address = reinterpret_cast<std::uintptr_t>(block);
+        const std::uintptr_t root = back::page_map::root_index(address);
+        if (HAK_UNLIKELY(root != root_)) {
+            const back::page_map::Leaf& leaf = back::page_map::leaf_of(address);
+            root_ = root;
+            entries_ = leaf.entries;
+            slabs_ = leaf.slabs;
+        }
+        const std::uint32_t unit = back::page_map::unit_in_leaf(address);
+        if (HAK_UNLIKELY(entries_[unit].load(std::memory_order_relaxed) != wanted_)) twice(block);
+        return *slabs_[unit].load(std::memory_order_relaxed);
+    }
+
+    HAK_FAST back::BlockIndex index_of(const back::Slab& slab, const void* block) const {
+        back::BlockIndex index{};
+        const auto offset =
+            static_cast<std::uint64_t>(static_cast<const char*>(block) - slab.start);
+        if (HAK_UNLIKELY(!back::slab::index_at(offset, reciprocal_, block_count_, index))) {
+            hak_abort_invalid_free(block, base::index(id_));
+        }
+        return index;
+    }
+
+    [[noreturn]] HAK_SLOW void twice(const void* block) const {
+        hak_abort_double_free(block, base::index(id_));
+    }
+
+private:
+    std::uintptr_t root_ = back::page_map::Map::roots;  // that of no leaf
+    const std::atomic<std::uint32_t>* entries_ = nullptr;
+    const std::atomic<back::Slab*>* slabs_ = nullptr;
+    const std::uint32_t wanted_;
+    const std::uint32_t reciprocal_;
+    const std::uint32_t block_count_;
+    const base::ClassId id_;
+};
 
 constinit thread_local HeapFront* current_heap = &empty_heap;
 
@@ -254,39 +294,39 @@ void ThreadHeap::drop(back::Slab& slab) {
 
 // [settle]
 // A slab got blocks back: it can serve refills, or it is empty and can go.
-inline void ThreadHeap::settle(back::Slab& slab) {
-    if (!slab.listed) list(slab);
+inline void ThreadHeap::settle(back::Slab& slab, back::slab::Put put) {
+    if (HAK_UNLIKELY(put == back::slab::Put::lowest) && !slab.listed) list(slab);
     // The last empty slab of a class is kept: the next refill may want it (stage 1).
-    const ClassState& s = state(slab.class_id);
-    if (slab.empty() && s.head != s.tail) {
-        drop(slab);
+    if (HAK_UNLIKELY(slab.empty())) {
+        const ClassState& s = state(slab.class_id);
+        if (s.head != s.tail) drop(slab);
     }
 }
 // [/settle]
 
-inline void ThreadHeap::put_block(base::ClassId id, void* block) {
-    back::Slab& slab = slab_of(id, block);
-    if (HAK_UNLIKELY(!back::slab::put(slab, index_of(slab, block)))) {
-        hak_abort_double_free(block, base::index(id));
-    }
-    settle(slab);
+inline void ThreadHeap::put_block(OwnBlocks& own, void* block) {
+    back::Slab& slab = own.slab_of(block);
+    const back::slab::Put put = back::slab::put(slab, own.index_of(slab, block));
+    if (HAK_UNLIKELY(put == back::slab::Put::twice)) own.twice(block);
+    settle(slab, put);
+}
+
+void ThreadHeap::put_block(base::ClassId id, void* block) {
+    OwnBlocks own(*this, id);
+    put_block(own, block);
 }
 
 // Blocks that lie side by side; the slabs that they are of may lie side by side, too.
 void ThreadHeap::put_run(base::ClassId id, char* first, unsigned count) {
+    OwnBlocks own(*this, id);
     while (count > 0) {
-        back::Slab& slab = slab_of(id, first);
-        // All blocks of the slab had come back before, and another heap has it now.
-        if (HAK_UNLIKELY(slab.owner.load(std::memory_order_relaxed) !=
-                         static_cast<back::SlabOwner*>(this))) {
-            hak_abort_double_free(first, base::index(id));
-        }
-        const back::BlockIndex index = index_of(slab, first);
+        back::Slab& slab = own.slab_of(first);
+        const back::BlockIndex index = own.index_of(slab, first);
         const unsigned here = std::min(count, slab.block_count - index.value);
         const unsigned done = back::slab::put_run(slab, index, here);
         first += done * slab.block_bytes;
-        if (HAK_UNLIKELY(done < here)) hak_abort_double_free(first, base::index(id));
-        settle(slab);
+        if (HAK_UNLIKELY(done < here)) own.twice(first);
+        settle(slab, back::slab::Put::lowest);
         count -= here;
     }
 }
@@ -295,7 +335,8 @@ void ThreadHeap::collect() {
     middle::remote_bits::collect(
         *this,
         [](back::Slab& slab, void* heap) HAK_NO_THREAD_ANALYSIS {
-            static_cast<ThreadHeap*>(heap)->settle(slab);  // collect() is under the lock
+            // collect() is under the lock
+            static_cast<ThreadHeap*>(heap)->settle(slab, back::slab::Put::lowest);
         },
         this);
 }
@@ -380,10 +421,11 @@ bool ThreadHeap::refill(base::ClassId id, Growth growth) {
 
 // [flush]
 // Gives the oldest blocks of a magazine back. What was freed in the order of addresses, up or down,
-// lies side by side in the magazine as well, and shares the update of a word. Where frees come in
-// no order there are no such neighbours, so the processor guesses rightly that there is none. It
-// could not, were the question whether a block shares its word with the one before.
+// lies side by side in the magazine as well, and shares the update of a word. Whether that is so is
+// asked of a few blocks at a time: asked of each, it took as long as half of what there is to do
+// for a block.
 void ThreadHeap::flush(base::ClassId id, unsigned count) {
+    constexpr std::ptrdiff_t least_run = 8;
     const std::ptrdiff_t bytes = base::row(id).block_bytes;
     const auto block_at = [](const Slot* slot) {
         return static_cast<char*>(slot->load(std::memory_order_relaxed));
@@ -399,16 +441,21 @@ void ThreadHeap::flush(base::ClassId id, unsigned count) {
     // Meanwhile the magazine is empty: should one of the blocks turn out to be misused, the handler
     // of SIGABRT may allocate and free, and is not to come upon them again.
     magazine(id).top.store(first - 1, std::memory_order_relaxed);
+    OwnBlocks own(*this, id);
     Slot* from = first;
     while (from != end) {
-        char* const block = block_at(from++);
-        const std::ptrdiff_t step = from != end ? distance(block, block_at(from)) : 0;
-        if (HAK_LIKELY(step != bytes && step != -bytes)) {
-            put_block(id, block);
+        const std::ptrdiff_t group = std::min(end - from, least_run);
+        char* const block = block_at(from);
+        const std::ptrdiff_t step = group > 1 ? distance(block, block_at(from + 1)) : 0;
+        if (HAK_LIKELY((step != bytes && step != -bytes) ||
+                       distance(block, block_at(from + group - 1)) != (group - 1) * step)) {
+            for (const Slot* const stop = from + group; from != stop; from++) {
+                put_block(own, block_at(from));
+            }
             continue;
         }
-        unsigned run = 1;
-        char* next = block + step;
+        unsigned run = 0;
+        char* next = block;
         for (; from != end && block_at(from) == next; from++, next += step) run++;
         put_run(id, std::min(block, next - step), run);
     }
@@ -481,12 +528,13 @@ void ThreadHeap::give_back(void* block) {
 
 void ThreadHeap::release_remote(back::Slab& slab, void* block) {
     const back::BlockIndex index = index_of(slab, block);
-    if (HAK_LIKELY(os::options().hardened == 0)) {
-        pending_.add(slab, index);
-        return;
-    }
-    // Hardened: the block goes into its bitmap now, so that a second free is seen now. The slab
-    // cannot change hands meanwhile, since this block is out.
+    if (HAK_UNLIKELY(os::options().hardened != 0)) return release_remote_now(slab, block);
+    pending_.add(slab, index);
+}
+
+// Hardened: the block goes into its bitmap now, so that a second free is seen now. The slab cannot
+// change hands meanwhile, since this block is out.
+HAK_SLOW void ThreadHeap::release_remote_now(back::Slab& slab, void* block) {
     back::SlabOwner* const owner = slab.owner.load(std::memory_order_acquire);
     if (owner == nullptr) hak_abort_double_free(block, base::index(slab.class_id));
     auto& heap = static_cast<ThreadHeap&>(static_cast<middle::HeapNode&>(*owner));

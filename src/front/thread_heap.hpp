@@ -150,6 +150,7 @@ struct ClassStatistics {
     unsigned cached;        ///< Blocks that it holds.
 };
 
+class OwnBlocks;
 class ThreadHeap;
 
 /**
@@ -286,10 +287,12 @@ private:
     back::Slab* slab_with_room(base::ClassId id, back::shared_pool::Growth growth)
         HAK_REQUIRES(lock);
     void flush(base::ClassId id, unsigned count) HAK_REQUIRES(lock);
-    void settle(back::Slab& slab) HAK_REQUIRES(lock);
+    void settle(back::Slab& slab, back::slab::Put put) HAK_REQUIRES(lock);
     void drop(back::Slab& slab) HAK_REQUIRES(lock);
     void put_run(base::ClassId id, char* first, unsigned count) HAK_REQUIRES(lock);
+    void put_block(OwnBlocks& own, void* block) HAK_REQUIRES(lock);
     void put_block(base::ClassId id, void* block) HAK_REQUIRES(lock);
+    static void release_remote_now(back::Slab& slab, void* block);
     void grow(base::ClassId id) HAK_REQUIRES(lock);
     void shrink(base::ClassId id) HAK_REQUIRES(lock);
     void use_array(base::ClassId id, Slot* array, unsigned capacity);

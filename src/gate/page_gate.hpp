@@ -49,19 +49,29 @@ constexpr std::uint32_t nobodys_tag_bits = back::page_map::tag_max << back::page
 
 // [classify]
 /**
- * Asks whether a pointer is a block of a heap of mine.
- * @param pointer Any value.
+ * Asks whether a unit is of a heap of mine.
+ * @param entry The unit's entry.
  * @param my_tag_bits The heap's tag, shifted to its place in an entry.
  * @return The byte offset of its class's magazine if it is mine; else a value of at least
  *         magazine_offset_end.
  */
-HAK_FAST std::uintptr_t classify(const void* pointer, const std::uint32_t& my_tag_bits) {
-    const auto address = reinterpret_cast<std::uintptr_t>(pointer);
-    if (!back::page_map::is_user_address(address)) return magazine_offset_end;
-    std::uintptr_t difference = back::page_map::entry_at(address).bits - my_tag_bits;
+HAK_FAST std::uintptr_t classify(back::page_map::Entry entry, const std::uint32_t& my_tag_bits) {
+    std::uintptr_t difference = entry.bits - my_tag_bits;
     // The subtraction has cleared the upper half, whatever the compiler believes.
     asm("" : "+r"(difference));
     return difference;
+}
+
+/**
+ * Asks whether a pointer is a block of a heap of mine.
+ * @param pointer Any value.
+ * @param my_tag_bits The heap's tag, shifted to its place in an entry.
+ * @return As for its entry; at least magazine_offset_end for what is no user address.
+ */
+HAK_FAST std::uintptr_t classify(const void* pointer, const std::uint32_t& my_tag_bits) {
+    const auto address = reinterpret_cast<std::uintptr_t>(pointer);
+    if (!back::page_map::is_user_address(address)) return magazine_offset_end;
+    return classify(back::page_map::place_of(address).entry(), my_tag_bits);
 }
 // [/classify]
 
@@ -96,9 +106,8 @@ HAK_FAST std::uintptr_t classify_at_home(const void* pointer, const Home& home,
     const std::uintptr_t unit =
         (reinterpret_cast<std::uintptr_t>(pointer) >> base::unit_shift) - home.first_unit;
     if (HAK_UNLIKELY(unit >= back::page_map::Leaf::units)) return magazine_offset_end;
-    std::uintptr_t difference = home.entries[unit].load(std::memory_order_relaxed) - my_tag_bits;
-    asm("" : "+r"(difference));
-    return difference;
+    const back::page_map::Entry entry{home.entries[unit].load(std::memory_order_relaxed)};
+    return classify(entry, my_tag_bits);
 }
 // [/at home]
 

@@ -1,5 +1,7 @@
 #include "middle/remote_bits.hpp"
 
+#include <bit>
+
 #include "base/bits.hpp"
 #include "base/size_class.hpp"
 #include "middle/misuse.hpp"
@@ -18,37 +20,48 @@ const void* first_block(const back::Slab& slab, unsigned word, std::uint64_t bit
     hak_abort_double_free(first_block(slab, word, bits), base::index(slab.class_id));
 }
 
+// A word of a slab as one number: the records of slabs are aligned to more than a bitmap has words.
+static_assert(alignof(back::Slab) >= back::slab_words_max);
+
+std::uintptr_t group_of(const back::Slab& slab, unsigned word) {
+    return reinterpret_cast<std::uintptr_t>(&slab) + word;
+}
+back::Slab& slab_of(std::uintptr_t group) {
+    return *reinterpret_cast<back::Slab*>(group / alignof(back::Slab) * alignof(back::Slab));
+}
+unsigned word_of(std::uintptr_t group) {
+    return static_cast<unsigned>(group % alignof(back::Slab));
+}
+
 }  // namespace
 
-void PendingFrees::Entry::set(back::Slab* new_slab, std::uint32_t new_word,
-                              std::uint64_t new_bits) {
+void PendingFrees::Entry::set(std::uintptr_t new_group, std::uint64_t new_bits) {
     bits.store(0, std::memory_order_relaxed);
-    slab.store(new_slab, std::memory_order_relaxed);
-    word.store(new_word, std::memory_order_relaxed);
+    group.store(new_group, std::memory_order_relaxed);
     bits.store(new_bits, std::memory_order_relaxed);
 }
 
 // [collect_bits]
 void PendingFrees::add(back::Slab& slab, back::BlockIndex index) {
-    const unsigned word = index.word();
-    // Slab records lie at a fixed distance from each other; the shift drops the bits that all
-    // share, and the factor leaves room for the words of each.
-    const std::size_t hash = (reinterpret_cast<std::uintptr_t>(&slab) >> 7) * 11 + word;
-    Entry& entry = entries_[hash % entries_max];
-    const std::uint64_t bits = entry.bits.load(std::memory_order_relaxed);
-    if (HAK_UNLIKELY(entry.slab.load(std::memory_order_relaxed) != &slab ||
-                     entry.word.load(std::memory_order_relaxed) != word)) {
+    const std::uintptr_t group = group_of(slab, index.word());
+    // Neighbours get places far from each other: the upper bits of the product depend on all of
+    // the number, and the factor is the golden section of 2^64 (Knuth 1998, section 6.4).
+    Entry& entry = entries_[group * 0x9e3779b97f4a7c15 >> (64 - std::bit_width(entries_max - 1))];
+    if (HAK_UNLIKELY(entry.group.load(std::memory_order_relaxed) != group)) {
         return begin(entry, slab, index);
     }
-    if (HAK_UNLIKELY((bits & index.bit()) != 0)) report_double_free(slab, word, index.bit());
-    entry.bits.store(bits | index.bit(), std::memory_order_relaxed);
+    std::uint64_t bits = entry.bits.load(std::memory_order_relaxed);
+    if (HAK_UNLIKELY(base::test_and_set(bits, index.value))) {
+        report_double_free(slab, index.word(), index.bit());
+    }
+    entry.bits.store(bits, std::memory_order_relaxed);
     count(entry);
 }
 
 // Its place in the table goes to another group.
 HAK_SLOW void PendingFrees::begin(Entry& entry, back::Slab& slab, back::BlockIndex index) {
     send(entry);
-    entry.set(&slab, index.word(), index.bit());
+    entry.set(group_of(slab, index.word()), index.bit());
     entry.block_bytes = static_cast<std::uint32_t>(slab.block_bytes);
     count(entry);
 }
@@ -67,13 +80,12 @@ HAK_SLOW void PendingFrees::make_room() {
 // [/collect_bits]
 
 void PendingFrees::send(Entry& entry) {
-    back::Slab* const slab = entry.slab.load(std::memory_order_relaxed);
-    if (slab == nullptr) return;
+    const std::uintptr_t group = entry.group.load(std::memory_order_relaxed);
+    if (group == 0) return;
     const std::uint64_t bits = entry.bits.load(std::memory_order_relaxed);
-    const std::uint32_t word = entry.word.load(std::memory_order_relaxed);
-    entry.set(nullptr, 0, 0);
+    entry.set(0, 0);
     pending_bytes_ -= base::bit_count(bits) * std::size_t{entry.block_bytes};
-    remote_bits::free_blocks(*slab, word, bits);
+    remote_bits::free_blocks(slab_of(group), word_of(group), bits);
 }
 
 HAK_SLOW void PendingFrees::flush() {
@@ -85,7 +97,7 @@ HAK_SLOW void PendingFrees::flush() {
 }
 
 void PendingFrees::discard() {
-    for (Entry& entry : entries_) entry.set(nullptr, 0, 0);
+    for (Entry& entry : entries_) entry.set(0, 0);
     pending_bytes_ = 0;
 }
 
@@ -93,17 +105,17 @@ void PendingFrees::for_each(void (*visitor)(back::Slab& slab, unsigned word, std
                                             void* context),
                             void* context) const {
     for (const Entry& entry : entries_) {
-        back::Slab* const slab = entry.slab.load(std::memory_order_relaxed);
+        const std::uintptr_t group = entry.group.load(std::memory_order_relaxed);
         const std::uint64_t bits = entry.bits.load(std::memory_order_relaxed);
-        if (slab == nullptr || bits == 0) continue;
-        visitor(*slab, entry.word.load(std::memory_order_relaxed), bits, context);
+        if (group == 0 || bits == 0) continue;
+        visitor(slab_of(group), word_of(group), bits, context);
     }
 }
 
 const char* PendingFrees::validate() const {
     std::size_t bytes = 0;
     for (const Entry& entry : entries_) {
-        const bool empty = entry.slab.load(std::memory_order_relaxed) == nullptr;
+        const bool empty = entry.group.load(std::memory_order_relaxed) == 0;
         const std::uint64_t bits = entry.bits.load(std::memory_order_relaxed);
         if (empty != (bits == 0)) return "remote_bits I1";
         bytes += base::bit_count(bits) * std::size_t{entry.block_bytes};
@@ -161,7 +173,7 @@ void collect(back::SlabOwner& owner, void (*merged)(back::Slab& slab, void* cont
                 any = true;
                 const std::uint64_t bits =
                     slab->remote_bits(word).exchange(0, std::memory_order_acquire);
-                if (HAK_UNLIKELY(!back::slab::put(*slab, word, bits))) {
+                if (HAK_UNLIKELY(back::slab::put(*slab, word, bits) == back::slab::Put::twice)) {
                     report_double_free(*slab, word, bits & slab->free_bits[word]);
                 }
             }

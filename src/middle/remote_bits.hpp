@@ -50,7 +50,7 @@
  * @threads   PendingFrees: its heap's thread, except for_each, which any thread may call and which
  *            may then miss a block on its way. free_blocks and notify: any. collect: the holder of
  *            the heap's lock
- * @invariant I1 a pending entry without bits has no slab
+ * @invariant I1 a pending entry without bits has no group
  * @invariant I2 the bytes that are counted are those of the pending blocks
  * @failure   a bit that is set already is a double free, and ends the process with its name
  * @cost      a few instructions a block, two atomics a group; bench: remote_bits
@@ -104,11 +104,10 @@ public:
 private:
     // Written by one thread; atomic because reports of other threads read along.
     struct Entry {
-        std::atomic<back::Slab*> slab{nullptr};  // null: the entry is empty
-        std::atomic<std::uint64_t> bits{0};      // blocks of the word
-        std::atomic<std::uint32_t> word{0};      // word of the slab's bitmap
-        std::uint32_t block_bytes = 0;           // of the slab when the entry began
-        void set(back::Slab* new_slab, std::uint32_t new_word, std::uint64_t new_bits);
+        std::atomic<std::uintptr_t> group{0};  // slab and word; 0: the entry is empty
+        std::atomic<std::uint64_t> bits{0};    // blocks of the word
+        std::uint32_t block_bytes = 0;         // of the slab when the entry began
+        void set(std::uintptr_t new_group, std::uint64_t new_bits);
     };
     void begin(Entry& entry, back::Slab& slab, back::BlockIndex index);
     void count(const Entry& entry);

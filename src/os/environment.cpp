@@ -14,6 +14,8 @@
 
 namespace hakmem::os {
 
+constinit Options detail::options;
+
 namespace {
 
 constexpr char prefix[] = "HAKMEM_";
@@ -29,7 +31,6 @@ constexpr OptionRow rows[] = {
 };
 // [/rows]
 
-constinit Options active_options;
 constinit std::uint64_t given = 0;  // bit i: option i came from the environment
 constinit std::atomic<bool> loaded{false};
 constinit FutexLock load_lock{base::LockRank::leaf};
@@ -238,7 +239,7 @@ void print_help() {
         text << "hakmem:   ";
         write_option_name(text, rows[i]);
         text << '=';
-        write_option_value(text, rows[i], active_options.*rows[i].field);
+        write_option_value(text, rows[i], detail::options.*rows[i].field);
         text << ((given >> i & 1) != 0 ? "  (environment; " : "  (default; ");
         write_range(text, rows[i]);
         text << ")\nhakmem:       " << rows[i].sentence << '\n';
@@ -273,8 +274,6 @@ std::size_t option_count() {
 }
 
 const OptionRow& option_row(std::size_t i) { return rows[i]; }
-
-const Options& options() { return active_options; }
 
 const OptionRow* find_option(const char* name) {
     if (strncasecmp(name, prefix, prefix_length) == 0) name += prefix_length;
@@ -340,7 +339,7 @@ unsigned parse_options(const char* const* environment, Options& values) {
         std::uint64_t parsed = 0;
         if (parse_value(*row, value, parsed)) {
             values.*row->field = parsed;
-            if (&values == &active_options) given |= std::uint64_t{1} << (row - std::begin(rows));
+            if (&values == &detail::options) given |= std::uint64_t{1} << (row - std::begin(rows));
         } else {
             complain_about_value(*row, value);
             complaints++;
@@ -354,13 +353,13 @@ bool load_options() {
     LockGuard guard(load_lock);
     if (loaded.load(std::memory_order_relaxed)) return false;
     unsigned complaints = 0;
-    if (getauxval(AT_SECURE) == 0) complaints = parse_options(environ, active_options);
+    if (getauxval(AT_SECURE) == 0) complaints = parse_options(environ, detail::options);
     loaded.store(true, std::memory_order_release);
-    if (complaints > 0 && active_options.strict != 0) {
+    if (complaints > 0 && detail::options.strict != 0) {
         Message() << "HAKMEM_STRICT is set: the process ends here";
         _exit(1);
     }
-    if (active_options.help != 0) print_help();
+    if (detail::options.help != 0) print_help();
     return true;
 }
 

@@ -89,8 +89,12 @@ std::size_t option_count();
  */
 const OptionRow& option_row(std::size_t i);
 
+namespace detail {
+extern constinit Options options;  // written by load_options() alone
+}  // namespace detail
+
 /** @return The options in force. Before load_options() has succeeded these are the defaults. */
-const Options& options();
+inline const Options& options() { return detail::options; }
 
 /**
  * Reads the environment, unless that was done already.

@@ -210,22 +210,27 @@ HAK_SLOW void Phase16::deallocate_slow(void* block, base::ScaledClass full) noex
 // told apart here, and what is rarer has a function of its own.
 void Phase16::deallocate_elsewhere(void* block) noexcept {
     if (block == nullptr) return;
+    const auto address = reinterpret_cast<std::uintptr_t>(block);
+    if (!back::page_map::is_user_address(address)) {
+        return deallocate_rare(block, base::ClassId::external);
+    }
     front::HeapFront* const heap = front::current_heap;
-    const base::ScaledClass mine{gate::classify(block, heap->tag_bits)};
+    const back::page_map::Place place = back::page_map::place_of(address);
+    const back::page_map::Entry entry = place.entry();
+    const base::ScaledClass mine{gate::classify(entry, heap->tag_bits)};
     if (mine.value < gate::magazine_offset_end) {
         if (HAK_UNLIKELY(!heap->push(mine, block))) deallocate_slow(block, mine);
         return;
     }
-    const base::ClassId id = back::page_map::entry_of(block).class_id();
     front::ThreadHeap* const own = front::own_heap();
-    if (HAK_LIKELY(base::is_small(id)) && HAK_LIKELY(own != nullptr)) {
-        if (back::Slab* const slab = back::page_map::slab_of(block); HAK_LIKELY(slab != nullptr)) {
+    if (HAK_LIKELY(base::is_small(entry.class_id())) && HAK_LIKELY(own != nullptr)) {
+        if (back::Slab* const slab = place.slab(); HAK_LIKELY(slab != nullptr)) {
             // The entry has another heap's tag, so there is no need to ask the slab for its owner.
             own->release_remote(*slab, block);
             return;
         }
     }
-    deallocate_rare(block, id);
+    deallocate_rare(block, entry.class_id());
 }
 
 // Large blocks, foreign ones, and what comes before the thread has a heap or after.

@@ -87,7 +87,7 @@ RC_GTEST_PROP(PageMap, AnyValueMayBeLookedUp, (std::uintptr_t value)) {
     if (address >= user_end) {
         RC_ASSERT(bits_of(address) == 0u);
     } else {
-        RC_ASSERT(bits_of(address) == page_map::entry_at(address).bits);
+        RC_ASSERT(bits_of(address) == page_map::place_of(address).entry().bits);
     }
 }
 

@@ -142,7 +142,7 @@ TEST(Slab, TheLowestBlocksAreTakenTheLowestLast) {
     EXPECT_EQ(s.take(3), (std::vector<unsigned>{2, 1, 0}));
     EXPECT_EQ(s.take(2), (std::vector<unsigned>{4, 3}));
     EXPECT_EQ(s->free_count, 4091u);
-    EXPECT_TRUE(slab::put(*s, 0, 0b10010));
+    EXPECT_NE(slab::put(*s, 0, 0b10010), slab::Put::twice);
     EXPECT_EQ(s.take(3), (std::vector<unsigned>{5, 4, 1}));
     EXPECT_EQ(slab::validate(*s), nullptr);
 }
@@ -156,7 +156,8 @@ TEST(Slab, MoreThanThereIsGivesAllThereIs) {
         EXPECT_EQ(s.take(10).size(), 0u);
         EXPECT_EQ(slab::validate(*s), nullptr);
         // The last block comes back, and is found.
-        EXPECT_TRUE(slab::put(*s, (blocks - 1) / 64, std::uint64_t{1} << (blocks - 1) % 64));
+        EXPECT_NE(slab::put(*s, (blocks - 1) / 64, std::uint64_t{1} << (blocks - 1) % 64),
+                  slab::Put::twice);
         EXPECT_EQ(s.take(10), (std::vector<unsigned>{blocks - 1}));
     }
 }
@@ -172,11 +173,11 @@ TEST(Slab, TakingNoneChangesNothing) {
 TEST(Slab, ABlockThatIsFreeAlreadyIsRefusedAndNothingChanges) {
     Fixture s(class_at(16));
     s.take(100);
-    ASSERT_TRUE(slab::put(*s, 1, 0xf0));
+    ASSERT_NE(slab::put(*s, 1, 0xf0), slab::Put::twice);
     const std::uint64_t word = s->free_bits[1];
     const unsigned count = s->free_count;
-    EXPECT_FALSE(slab::put(*s, 1, 0x10));
-    EXPECT_FALSE(slab::put(*s, 1, 0x1f));  // one of several
+    EXPECT_EQ(slab::put(*s, 1, 0x10), slab::Put::twice);
+    EXPECT_EQ(slab::put(*s, 1, 0x1f), slab::Put::twice);  // one of several
     EXPECT_EQ(s->free_bits[1], word);
     EXPECT_EQ(s->free_count, count);
     EXPECT_EQ(slab::validate(*s), nullptr);
@@ -185,16 +186,35 @@ TEST(Slab, ABlockThatIsFreeAlreadyIsRefusedAndNothingChanges) {
 TEST(Slab, OneBlockComesBackOnce) {
     Fixture s(class_at(16));
     s.take(100);
-    ASSERT_TRUE(slab::put(*s, back::BlockIndex{70}));
+    ASSERT_NE(slab::put(*s, back::BlockIndex{70}), slab::Put::twice);
     EXPECT_EQ(s->first_word, 1u);
-    ASSERT_TRUE(slab::put(*s, back::BlockIndex{3}));
+    ASSERT_NE(slab::put(*s, back::BlockIndex{3}), slab::Put::twice);
     EXPECT_EQ(s->first_word, 0u);
     const unsigned count = s->free_count;
-    EXPECT_FALSE(slab::put(*s, back::BlockIndex{70}));
-    EXPECT_FALSE(slab::put(*s, back::BlockIndex{101}));  // it was never out
+    EXPECT_EQ(slab::put(*s, back::BlockIndex{70}), slab::Put::twice);
+    EXPECT_EQ(slab::put(*s, back::BlockIndex{101}), slab::Put::twice);  // it was never out
     EXPECT_EQ(s->free_count, count);
     EXPECT_EQ(slab::validate(*s), nullptr);
     EXPECT_EQ(s.take(2), (std::vector<unsigned>{70, 3}));
+}
+
+// Whoever keeps lists of slabs relies on it: of a slab without a free block any is the lowest.
+TEST(Slab, PutSaysWhetherABlockIsInFrontOfAllThatAreFree) {
+    Fixture s(class_at(16));
+    const unsigned blocks = s->block_count;
+    s.take(blocks);
+    EXPECT_EQ(s->first_word, back::no_word);
+    const unsigned last = blocks - 1;
+    EXPECT_EQ(slab::put(*s, back::BlockIndex{last}), slab::Put::lowest);
+    EXPECT_EQ(slab::put(*s, back::BlockIndex{70}), slab::Put::lowest);
+    EXPECT_EQ(slab::put(*s, back::BlockIndex{64}), slab::Put::done);  // of the same word
+    EXPECT_EQ(slab::put(*s, back::BlockIndex{130}), slab::Put::done);
+    EXPECT_EQ(slab::put(*s, 0, 0b100), slab::Put::lowest);
+    EXPECT_EQ(slab::validate(*s), nullptr);
+    EXPECT_EQ(s.take(blocks), (std::vector<unsigned>{last, 130, 70, 64, 2}));
+    EXPECT_EQ(s->first_word, back::no_word);
+    EXPECT_EQ(slab::put(*s, 1, 0b100), slab::Put::lowest);
+    EXPECT_EQ(slab::validate(*s), nullptr);
 }
 
 TEST(Slab, NeighboursComeBackTogetherAcrossWords) {
@@ -216,7 +236,7 @@ TEST(Slab, OfNeighboursTheFirstThatIsFreeIsNamedAndNothingChanges) {
     Fixture s(class_at(16));
     s.take(200);
     for (const unsigned free : {130u, 75u}) {
-        ASSERT_TRUE(slab::put(*s, back::BlockIndex{free}));
+        ASSERT_NE(slab::put(*s, back::BlockIndex{free}), slab::Put::twice);
         const unsigned count = s->free_count;
         EXPECT_EQ(slab::put_run(*s, back::BlockIndex{10}, 140), free - 10);
         EXPECT_EQ(s->free_count, count);
@@ -257,7 +277,10 @@ RC_GTEST_PROP(Slab, ItActsAsASetOfFreeBlocks, ()) {
                 twice |= free.count(block) != 0;
             }
             if (bits == 0) continue;
-            RC_ASSERT(slab::put(*s, word, bits) == !twice);
+            const slab::Put put = slab::put(*s, word, bits);
+            RC_ASSERT((put == slab::Put::twice) == twice);
+            if (free.empty()) RC_ASSERT(put == slab::Put::lowest);
+            if (put == slab::Put::lowest && !free.empty()) RC_ASSERT(word < *free.begin() / 64);
             for (unsigned i = 0; i < 64 && !twice; i++) {
                 if ((bits >> i & 1) == 0) continue;
                 free.insert(word * 64 + i);
@@ -390,7 +413,7 @@ TEST(Slab, ExactlyThePagesOnWhichEveryBlockIsFreeArePurged) {
             for (unsigned b = 0; b < s->block_count; b++) {
                 out[b] = random() % density == 0;
                 if (!out[b]) {
-                    ASSERT_TRUE(slab::put(*s, b / 64, std::uint64_t{1} << b % 64));
+                    ASSERT_NE(slab::put(*s, b / 64, std::uint64_t{1} << b % 64), slab::Put::twice);
                 }
             }
             const std::size_t span = s->unit_count * unit_bytes;
@@ -431,12 +454,12 @@ TEST(Slab, PagesArePurgedAgainOnlyAfterBlocksCameBack) {
     Memory memory;
     Fixture s(class_at(16), memory.start());
     s.take(32);
-    ASSERT_TRUE(slab::put(*s, 0, 0xffff));  // the first page
+    ASSERT_NE(slab::put(*s, 0, 0xffff), slab::Put::twice);  // the first page
     EXPECT_GT(slab::purge_free_pages(*s), 0u);
     const std::uint64_t calls = os::memory_counters().purge;
     EXPECT_EQ(slab::purge_free_pages(*s), 0u);
     EXPECT_EQ(os::memory_counters().purge, calls);
-    ASSERT_TRUE(slab::put(*s, 0, 0x10000));
+    ASSERT_NE(slab::put(*s, 0, 0x10000), slab::Put::twice);
     slab::purge_free_pages(*s);
     EXPECT_GT(os::memory_counters().purge, calls);
 }
@@ -469,7 +492,7 @@ TEST(Slab, QuietPagesWithALiveBlockStay) {
     Memory memory;
     Fixture s(class_at(16), memory.start());
     s.take(s->block_count);
-    ASSERT_TRUE(slab::put(*s, 0, ~std::uint64_t{0} << 1));
+    ASSERT_NE(slab::put(*s, 0, ~std::uint64_t{0} << 1), slab::Put::twice);
     slab::purge_quiet_pages(*s);
     slab::purge_quiet_pages(*s);
     EXPECT_FALSE(memory.is_purged(0));
@@ -482,7 +505,7 @@ TEST(Slab, ARefusedPurgeGivesNothingBackAndHurtsNothing) {
     Memory memory;
     Fixture s(class_at(16), memory.start());
     s.take(32);
-    ASSERT_TRUE(slab::put(*s, 0, 0xffff));
+    ASSERT_NE(slab::put(*s, 0, 0xffff), slab::Put::twice);
     FaultInjection faults({.calls = FaultInjection::advise});
     EXPECT_EQ(slab::purge_free_pages(*s), 0u);
     EXPECT_FALSE(memory.is_purged(0));
@@ -496,8 +519,8 @@ TEST(Slab, PagesThatTheKernelRefusedAreOfferedAgain) {
     // Two runs of pages, of which the first is refused.
     const auto page_blocks = static_cast<unsigned>(base::page_bytes / s->block_bytes);
     ASSERT_LE(4 * page_blocks, 64u);
-    ASSERT_TRUE(slab::put(*s, 0, base::bit_run(0, page_blocks)));
-    ASSERT_TRUE(slab::put(*s, 0, base::bit_run(2 * page_blocks, page_blocks)));
+    ASSERT_NE(slab::put(*s, 0, base::bit_run(0, page_blocks)), slab::Put::twice);
+    ASSERT_NE(slab::put(*s, 0, base::bit_run(2 * page_blocks, page_blocks)), slab::Put::twice);
     {
         FaultInjection faults({.calls = FaultInjection::advise, .last = 1});
         EXPECT_EQ(slab::purge_free_pages(*s), base::page_bytes);
@@ -565,6 +588,22 @@ TEST(Slab, I4_ABlockThatIsOutAboveTheFreshOnesIsNoticed) {
     ASSERT_EQ(slab::validate(*s), nullptr);
     s->fresh_from = 99;
     EXPECT_STREQ(slab::validate(*s), "slab I4");
+}
+
+TEST(Slab, I5_AFreeBitBelowTheFirstWordIsNoticed) {
+    for (unsigned c = 1; c < base::class_count; c++) {
+        Fixture s(class_at(c));
+        ASSERT_EQ(slab::validate(*s), nullptr);
+        s->first_word = 1;  // a slab of one word has none there
+        EXPECT_STREQ(slab::validate(*s), "slab I5") << "class " << c;
+        s->first_word = 0;
+        s.take(s->block_count);
+        ASSERT_EQ(slab::validate(*s), nullptr);
+        s->first_word = static_cast<std::uint16_t>(s->word_count() - 1);
+        EXPECT_STREQ(slab::validate(*s), "slab I5") << "class " << c;
+        s->first_word = back::no_word;
+        ASSERT_EQ(slab::validate(*s), nullptr);
+    }
 }
 
 }  // namespace

@@ -270,6 +270,32 @@ TEST(ThreadHeap, ABlockThatComesTwiceInOneFlushIsNamed) {
     give(*heap, tiny, blocks);
 }
 
+// One that was freed twice may lie in a magazine while its slab goes to another heap, which may use
+// it for the same class. To set a bit there would be to write under another heap's lock.
+TEST(ThreadHeap, ABlockWhoseSlabIsAnotherHeapsByNowIsNamed) {
+    Own heap;
+    Own other_heap;
+    std::vector<void*> blocks = take(*heap, biggest, 3 * base::row(biggest).blocks);
+    std::sort(blocks.begin(), blocks.end());
+    Slab& slab = slab_of(blocks[0]);
+    const auto end = std::find_if(blocks.begin(), blocks.end(),
+                                  [&](const void* block) { return &slab_of(block) != &slab; });
+    const auto moves_on_and_is_freed = [&](std::vector<void*> freed) {
+        heap->give_back(*end);  // an empty slab goes if it is not the last that has room
+        for (auto at = blocks.begin(); at != end; at++) heap->give_back(*at);
+        while (slab.owner != static_cast<back::SlabOwner*>(&*other_heap)) {
+            take(*other_heap, biggest);
+        }
+        ASSERT_EQ(slab.class_id, biggest);
+        heap->apply_options();  // its magazine is empty
+        give(*heap, biggest, freed);
+        heap->empty_out();
+    };
+    EXPECT_DEATH(moves_on_and_is_freed({blocks[0]}), double_free_of(blocks[0]));
+    EXPECT_DEATH(moves_on_and_is_freed({blocks[0], blocks[1]}), double_free_of(blocks[0]));
+    give(*heap, biggest, blocks);
+}
+
 TEST(ThreadHeap, ARunGoesOnIntoTheNextSlabAndIsCheckedThereToo) {
     Own heap;
     const unsigned count = base::row(tiny).blocks;

@@ -34,7 +34,8 @@
  * mirrors src/front/thread_heap.cpp make 2b4b6443fae6998d
  * mirrors src/front/thread_heap.cpp apply_options 00743b864552801d
  * mirrors src/front/thread_heap.cpp purge f98470c3e5c9b501
- * mirrors src/front/thread_heap.cpp release_remote 4a10a38652185d2f
+ * mirrors src/front/thread_heap.cpp release_remote ac16ab92034a22b1
+ * mirrors src/front/thread_heap.cpp release_remote_now a6f2a40fec74bfad
  * mirrors src/front/thread_heap.cpp send_out 5a2480a830854273
  * mirrors src/front/thread_heap.cpp empty_out 6ae239f499989207
  * mirrors src/front/thread_heap.cpp hand_on 7b4187dc94797727

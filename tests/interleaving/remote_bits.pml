@@ -20,8 +20,8 @@
  *
  * mirrors src/middle/remote_bits.cpp free_blocks 3619df3e30deebcd
  * mirrors src/middle/remote_bits.cpp notify 117a66a32aba4566
- * mirrors src/middle/remote_bits.cpp collect 9f0c87a59900ca5d
- * mirrors src/front/thread_heap.cpp settle e1bd02c3c1eb6a13
+ * mirrors src/middle/remote_bits.cpp collect f82ecf1a23387430
+ * mirrors src/front/thread_heap.cpp settle 33b0ed721f8b2175
  * mirrors src/front/thread_heap.cpp release_empty_slabs b3b5613d1360535d
  * mirrors src/back/shared_pool.cpp acquire_slab 3c7b927e518988c9
  * mirrors src/back/shared_pool.cpp release_slab ec27ba3c6f5ca68b

@@ -406,7 +406,7 @@ public:
         ASSERT_TRUE(back::slab::index_of(slab, block, index));
         if (slab.owner == this) {
             os::LockGuard guard(lock);
-            ASSERT_TRUE(back::slab::put(slab, index.word(), index.bit()));
+            ASSERT_NE(back::slab::put(slab, index.word(), index.bit()), back::slab::Put::twice);
             settle(slab);
         } else {
             pending_.add(slab, index);
@@ -503,24 +503,27 @@ TEST(RemoteBits, OfManyBlocksThatThreadsAllocateAndOthersFreeNoneIsLost) {
 
 // An entry, as remote_bits.hpp has it.
 struct RawEntry {
-    Slab* slab;
+    std::uintptr_t group;
     std::uint64_t bits;
-    std::uint32_t word;
     std::uint32_t block_bytes;
 };
 
-TEST(RemoteBits, I1_AnEntryThatHasOnlyASlabOrOnlyBitsIsNoticed) {
+std::uintptr_t group_of(const Slab& slab, unsigned word) {
+    return reinterpret_cast<std::uintptr_t>(&slab) + word;
+}
+
+TEST(RemoteBits, I1_AnEntryThatHasOnlyAGroupOrOnlyBitsIsNoticed) {
     Owner owner;
     Slab& slab = slab_of(owner, ClassId::first);
     PendingFrees pending;
     auto* const entries = reinterpret_cast<RawEntry*>(&pending);
     ASSERT_EQ(pending.validate(), nullptr);
     for (const unsigned i : {0u, 17u, PendingFrees::entries_max - 1}) {
-        entries[i].slab = &slab;
+        entries[i].group = group_of(slab, 63);
         EXPECT_STREQ(pending.validate(), "remote_bits I1");
         entries[i].bits = 1;
         EXPECT_EQ(pending.validate(), nullptr);
-        entries[i].slab = nullptr;
+        entries[i].group = 0;
         EXPECT_STREQ(pending.validate(), "remote_bits I1");
         entries[i].bits = 0;
         EXPECT_EQ(pending.validate(), nullptr);
@@ -532,7 +535,7 @@ TEST(RemoteBits, I2_ABlockThatIsNotCountedIsNoticed) {
     Owner owner;
     Slab& slab = slab_of(owner, ClassId::first);
     PendingFrees pending;
-    reinterpret_cast<RawEntry*>(&pending)[5] = {&slab, 1, 0, 16};
+    reinterpret_cast<RawEntry*>(&pending)[5] = {group_of(slab, 0), 1, 16};
     EXPECT_STREQ(pending.validate(), "remote_bits I2");
     pending.discard();
     EXPECT_EQ(pending.validate(), nullptr);

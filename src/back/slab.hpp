@@ -33,7 +33,7 @@
  * @invariant I2 no bit is set beyond block_count
  * @invariant I3 no block is free and remotely freed at once
  * @invariant I4 every block from fresh_from on is free
- * @invariant I5 no word below first_word has a free bit, and it is no_word when there is none at all
+ * @invariant I5 no word below first_word has a free bit; it is no_word when there is none at all
  * @failure   put() says "double free" instead of setting a bit twice
  * @cost      take: a few instructions a block, and a system call for some fresh pages; put: a few
  *            instructions a block or a word; bench: slab

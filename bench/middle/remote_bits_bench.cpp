@@ -54,7 +54,7 @@ void free_and_collect(benchmark::State& state) {
     const auto mask = base::bit_run(0, blocks);
     for (auto _ : state) {
         middle::remote_bits::free_blocks(*outstanding.slab, 0, mask);
-        middle::remote_bits::collect(owner, ignore, nullptr);
+        middle::remote_bits::collect_all(owner, ignore, nullptr);
         outstanding.slab->free_bits[0] &= ~mask;
     }
     outstanding.slab->free_count = 0;
@@ -76,7 +76,7 @@ void pending_frees(benchmark::State& state) {
             }
         }
         pending.flush();
-        middle::remote_bits::collect(owner, ignore, nullptr);
+        middle::remote_bits::collect_all(owner, ignore, nullptr);
         outstanding.take_all();
     }
     state.SetItemsProcessed(state.iterations() * blocks);

@@ -58,8 +58,14 @@ struct Superslab;
 
 /** What a slab knows of the heap that owns it. Lives as long as the process. */
 struct SlabOwner {
-    std::atomic<Slab*> dirty_slabs{nullptr};  ///< Stack of notices: slabs with remote bits.
-    std::uint32_t tag = 0;                    ///< const: the heap's tag in the page map.
+    /** Slabs of one class that have remote bits. */
+    struct Notices {
+        std::atomic<Slab*> sent{nullptr};  ///< Stack: anybody pushes, the owner takes all.
+        Slab* taken = nullptr;  ///< What is left of those that were taken. Under the owner's lock.
+    };
+    std::atomic<std::uint64_t> noticed{0};  ///< Bit c: there may be notices of class c.
+    std::uint32_t tag = 0;                  ///< const: the heap's tag in the page map.
+    Notices notices[base::class_count];     ///< By class.
 };
 
 constexpr unsigned slab_words_max = base::slab_blocks_max / base::word_bits;  ///< 64.

@@ -49,6 +49,16 @@ constexpr unsigned slabs_before_tick = 16;
 constexpr std::size_t dense_from_bytes = base::mebibyte;
 // Slabs that one slow path sweeps.
 constexpr unsigned slice_slabs = 8;
+// Slabs to which a refill takes back what other threads have freed.
+constexpr unsigned slice_notices = 8;
+// The benches also measure a library whose refills take in all that others have freed, of any class,
+// and one that asks each pair of blocks whether they are neighbours.
+#ifndef HAKMEM_TAKE_IN_ALL
+#define HAKMEM_TAKE_IN_ALL false
+#endif
+#ifndef HAKMEM_LEAST_RUN
+#define HAKMEM_LEAST_RUN 8
+#endif
 
 // Capacities at the start: 31 of the smallest blocks, one of the largest.
 constexpr unsigned first_capacity(unsigned class_index) {
@@ -331,15 +341,12 @@ void ThreadHeap::put_run(base::ClassId id, char* first, unsigned count) {
     }
 }
 
-void ThreadHeap::collect() {
-    middle::remote_bits::collect(
-        *this,
-        [](back::Slab& slab, void* heap) HAK_NO_THREAD_ANALYSIS {
-            // collect() is under the lock
-            static_cast<ThreadHeap*>(heap)->settle(slab, back::slab::Put::lowest);
-        },
-        this);
+void ThreadHeap::merged(back::Slab& slab, void* heap) HAK_NO_THREAD_ANALYSIS {
+    // Who collects holds the lock.
+    static_cast<ThreadHeap*>(heap)->settle(slab, back::slab::Put::lowest);
 }
+
+void ThreadHeap::collect() { middle::remote_bits::collect_all(*this, merged, this); }
 
 void ThreadHeap::release_empty_slabs(base::ClassId id) {
     for (back::Slab* slab = state(id).head; slab != nullptr;) {
@@ -356,8 +363,12 @@ back::Slab* ThreadHeap::slab_with_room(base::ClassId id, Growth growth) {
     ClassState& s = state(id);
     // Look among the slabs at hand.
     if (s.head != nullptr) return s.head;
-    // Take in what other threads have freed.
-    collect();
+    // Take in what other threads have freed of the class.
+    if constexpr (HAKMEM_TAKE_IN_ALL) {
+        collect();
+    } else {
+        middle::remote_bits::collect(*this, id, slice_notices, merged, this);
+    }
     if (s.head != nullptr) return s.head;
     // Ask the pool for a slot; then once more after taking in what was freed into parked heaps.
     const base::Units held{s.slabs * base::row(id).slab_units};
@@ -425,7 +436,7 @@ bool ThreadHeap::refill(base::ClassId id, Growth growth) {
 // asked of a few blocks at a time: asked of each, it took as long as half of what there is to do
 // for a block.
 void ThreadHeap::flush(base::ClassId id, unsigned count) {
-    constexpr std::ptrdiff_t least_run = 8;
+    constexpr std::ptrdiff_t least_run = HAKMEM_LEAST_RUN;
     const std::ptrdiff_t bytes = base::row(id).block_bytes;
     const auto block_at = [](const Slot* slot) {
         return static_cast<char*>(slot->load(std::memory_order_relaxed));
@@ -751,7 +762,11 @@ ThreadHeap* adopt_or_make(const back::SlabOwner* wanted) {
 void renew_notices() {
     for (middle::HeapNode* heap = middle::orphan_heaps::newest(); heap != nullptr;
          heap = heap->older) {
-        heap->dirty_slabs.store(nullptr, std::memory_order_relaxed);
+        heap->noticed.store(0, std::memory_order_relaxed);
+        for (back::SlabOwner::Notices& notices : heap->notices) {
+            notices.sent.store(nullptr, std::memory_order_relaxed);
+            notices.taken = nullptr;
+        }
     }
     for (std::uint32_t i = 0; i < back::shared_pool::superslab_count(); i++) {
         for (unsigned unit = 0; unit < base::superslab_units; unit++) {
@@ -759,7 +774,7 @@ void renew_notices() {
             if (!slab.dirty.load(std::memory_order_relaxed)) continue;
             slab.dirty.store(false, std::memory_order_relaxed);
             if (slab.owner.load(std::memory_order_relaxed) != nullptr) {
-                middle::remote_bits::notify(slab);
+                middle::remote_bits::notify(slab, slab.class_id);
             }
         }
     }

@@ -296,6 +296,7 @@ private:
     void grow(base::ClassId id) HAK_REQUIRES(lock);
     void shrink(base::ClassId id) HAK_REQUIRES(lock);
     void use_array(base::ClassId id, Slot* array, unsigned capacity);
+    static void merged(back::Slab& slab, void* heap);
     void collect() HAK_REQUIRES(lock);
     void release_empty_slabs(base::ClassId id) HAK_REQUIRES(lock);
     void send_out();

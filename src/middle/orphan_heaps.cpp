@@ -127,7 +127,7 @@ std::uint32_t parked_count() { return parked_heaps.load(std::memory_order_relaxe
 void scavenge(Scavenge which) {
     if (which == Scavenge::parked && parked_count() == 0) return;
     for (HeapNode* heap = newest(); heap != nullptr; heap = heap->older) {
-        if (heap->dirty_slabs.load(std::memory_order_relaxed) == nullptr &&
+        if (heap->noticed.load(std::memory_order_relaxed) == 0 &&
             !heap->leftovers.load(std::memory_order_relaxed)) {
             continue;
         }

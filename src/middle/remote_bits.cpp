@@ -125,26 +125,42 @@ const char* PendingFrees::validate() const {
 
 namespace remote_bits {
 
+namespace {
+
+std::uint64_t bit_of(base::ClassId id) { return std::uint64_t{1} << base::index(id); }
+
+// Says that there are notices of a class. They are there already.
+void mark(back::SlabOwner& owner, base::ClassId id) {
+    if ((owner.noticed.load(std::memory_order_seq_cst) & bit_of(id)) != 0) return;
+    owner.noticed.fetch_or(bit_of(id), std::memory_order_seq_cst);
+}
+
+}  // namespace
+
 // [free]
 void free_blocks(back::Slab& slab, unsigned word, std::uint64_t bits) {
     // After a double free the slab may be one of fewer blocks by now. What lies beyond its bitmap
     // is another slab's.
     if (HAK_UNLIKELY(word >= slab.word_count())) report_double_free(slab, word, bits);
+    // Once the bits are set, the slab may go out of use.
+    const base::ClassId id = slab.class_id;
     const std::uint64_t before = slab.remote_bits(word).fetch_or(bits, std::memory_order_release);
     if (HAK_UNLIKELY((before & bits) != 0)) report_double_free(slab, word, before & bits);
-    notify(slab);
+    notify(slab, id);
 }
 // [/free]
 
 // [notify]
-void notify(back::Slab& slab) {
+void notify(back::Slab& slab, base::ClassId id) {
     while (!slab.dirty.exchange(true, std::memory_order_acq_rel)) {
         if (back::SlabOwner* const owner = slab.owner.load(std::memory_order_acquire)) {
-            back::Slab* top = owner->dirty_slabs.load(std::memory_order_relaxed);
+            std::atomic<back::Slab*>& sent = owner->notices[base::index(id)].sent;
+            back::Slab* top = sent.load(std::memory_order_relaxed);
             do {
                 slab.next_dirty.store(top, std::memory_order_relaxed);
-            } while (!owner->dirty_slabs.compare_exchange_weak(
-                top, &slab, std::memory_order_release, std::memory_order_relaxed));
+            } while (!sent.compare_exchange_weak(top, &slab, std::memory_order_seq_cst,
+                                                 std::memory_order_relaxed));
+            if (top == nullptr) mark(*owner, id);
             return;
         }
         // The slab is in the pool, so the notice is late. Before it is dropped: did a heap take the
@@ -156,31 +172,50 @@ void notify(back::Slab& slab) {
 // [/notify]
 
 // [collect]
-void collect(back::SlabOwner& owner, void (*merged)(back::Slab& slab, void* context),
+void collect(back::SlabOwner& owner, base::ClassId id, unsigned most, Merged merged,
              void* context) {
-    if (owner.dirty_slabs.load(std::memory_order_relaxed) == nullptr) return;
-    back::Slab* slab = owner.dirty_slabs.exchange(nullptr, std::memory_order_acquire);
-    while (slab != nullptr) {
-        back::Slab* const next = slab->next_dirty.load(std::memory_order_relaxed);
+    back::SlabOwner::Notices& notices = owner.notices[base::index(id)];
+    while (most > 0) {
+        if (notices.taken == nullptr) {
+            const bool marked = (owner.noticed.load(std::memory_order_relaxed) & bit_of(id)) != 0;
+            if (!marked && notices.sent.load(std::memory_order_relaxed) == nullptr) return;
+            // In this order: who pushes after the mark was wiped off finds that, or is taken, too.
+            owner.noticed.fetch_and(~bit_of(id), std::memory_order_seq_cst);
+            notices.taken = notices.sent.exchange(nullptr, std::memory_order_seq_cst);
+            // The mark may come late, when the notice has been taken.
+            if (notices.taken == nullptr) return;
+        }
+        back::Slab* const slab = notices.taken;
+        notices.taken = slab->next_dirty.load(std::memory_order_relaxed);
         slab->dirty.exchange(false, std::memory_order_acq_rel);
         if (slab->owner.load(std::memory_order_acquire) != &owner) {
             // A late notice of a slab that has moved on. Its new owner must hear of it.
-            if (slab->owner.load(std::memory_order_acquire) != nullptr) notify(*slab);
-        } else {
-            bool any = false;
-            for (unsigned word = 0; word < slab->word_count(); word++) {
-                if (slab->remote_bits(word).load(std::memory_order_relaxed) == 0) continue;
-                any = true;
-                const std::uint64_t bits =
-                    slab->remote_bits(word).exchange(0, std::memory_order_acquire);
-                if (HAK_UNLIKELY(back::slab::put(*slab, word, bits) == back::slab::Put::twice)) {
-                    report_double_free(*slab, word, bits & slab->free_bits[word]);
-                }
-            }
-            // A late notice brings nothing, and its slab may have no free block to offer.
-            if (any) merged(*slab, context);
+            if (slab->owner.load(std::memory_order_acquire) != nullptr) notify(*slab, id);
+            continue;
         }
-        slab = next;
+        bool any = false;
+        for (unsigned word = 0; word < slab->word_count(); word++) {
+            if (slab->remote_bits(word).load(std::memory_order_relaxed) == 0) continue;
+            any = true;
+            const std::uint64_t bits =
+                slab->remote_bits(word).exchange(0, std::memory_order_acquire);
+            if (HAK_UNLIKELY(back::slab::put(*slab, word, bits) == back::slab::Put::twice)) {
+                report_double_free(*slab, word, bits & slab->free_bits[word]);
+            }
+        }
+        // A late notice brings nothing, and its slab may have no free block to offer.
+        if (!any) continue;
+        merged(*slab, context);
+        most--;
+    }
+    if (notices.taken != nullptr) mark(owner, id);
+}
+
+void collect_all(back::SlabOwner& owner, Merged merged, void* context) {
+    std::uint64_t noticed = owner.noticed.load(std::memory_order_relaxed);
+    for (; noticed != 0; noticed &= noticed - 1) {
+        const base::ClassId id{static_cast<std::uint8_t>(base::lowest_bit(noticed))};
+        collect(owner, id, ~0u, merged, context);
     }
 }
 // [/collect]

@@ -135,17 +135,30 @@ void free_blocks(back::Slab& slab, unsigned word, std::uint64_t bits);
 /**
  * Sends a notice to the slab's owner, whoever that is by now.
  * @param slab A slab with remote bits.
+ * @param id Its class when they were set.
  */
-void notify(back::Slab& slab);
+void notify(back::Slab& slab, base::ClassId id);
+
+/** Called for a slab that got blocks back. */
+using Merged = void (*)(back::Slab& slab, void* context);
 
 /**
- * Takes all notices of a heap and merges the remote bits of its slabs. The heap's lock is held.
+ * Takes notices of one class, and merges the remote bits of their slabs. The heap's lock is held.
+ * @param owner The heap.
+ * @param id The class.
+ * @param most How many slabs get blocks back. Notices of others wait for the next time.
+ * @param merged Called for each slab that got blocks back.
+ * @param context Passed through.
+ */
+void collect(back::SlabOwner& owner, base::ClassId id, unsigned most, Merged merged, void* context);
+
+/**
+ * Takes all notices of a heap, and merges the remote bits of their slabs. The heap's lock is held.
  * @param owner The heap.
  * @param merged Called for each slab that got blocks back.
  * @param context Passed through.
  */
-void collect(back::SlabOwner& owner, void (*merged)(back::Slab& slab, void* context),
-             void* context);
+void collect_all(back::SlabOwner& owner, Merged merged, void* context);
 
 }  // namespace remote_bits
 }  // namespace hakmem::middle

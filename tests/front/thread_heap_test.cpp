@@ -632,14 +632,14 @@ TEST(ThreadHeap, ARemoteFreeIsPendingUntilItIsSentAndFreeWhenItIsCollected) {
         Own freer;
         for (unsigned i = 0; i < 3; i++) freer->release_remote(slab, blocks[i]);
         EXPECT_EQ(cached_blocks(*freer), (std::set<const void*>{blocks[0], blocks[1], blocks[2]}));
-        EXPECT_EQ(owner->dirty_slabs, nullptr);
+        EXPECT_EQ(owner->noticed, 0u);
         freer->empty_out();
         EXPECT_TRUE(cached_blocks(*freer).empty());
     }
-    EXPECT_EQ(owner->dirty_slabs, &slab);
+    EXPECT_EQ(owner->notices[base::index(tiny)].sent, &slab);
     EXPECT_FALSE(is_free(blocks[1]));
     scavenge(*owner);
-    EXPECT_EQ(owner->dirty_slabs, nullptr);
+    EXPECT_EQ(owner->noticed, 0u);
     for (unsigned i = 0; i < 20; i++) EXPECT_EQ(is_free(blocks[i]), i < 3);
     EXPECT_EQ(owner.validate(), nullptr);
     give(*owner, tiny, {blocks.begin() + 3, blocks.end()});
@@ -670,6 +670,55 @@ TEST(ThreadHeap, AHeapThatHasRunOutTakesInWhatOthersFreed) {
     EXPECT_EQ(take(*owner, biggest), blocks[3]);
     EXPECT_EQ(slabs_of(*owner), 1u);
     give(*owner, biggest, blocks);
+}
+
+// What a refill does has a bound, however much others have freed.
+TEST(ThreadHeap, ARefillTakesBlocksBackToAFewSlabsAndTheNextOneGoesOn) {
+    constexpr unsigned slabs = 20;
+    Own owner;
+    const unsigned each = base::row(biggest).blocks;
+    std::vector<void*> blocks = take(*owner, biggest, slabs * each);
+    std::sort(blocks.begin(), blocks.end());
+    {
+        Own freer;
+        for (unsigned i = 0; i < slabs; i++) {
+            freer->release_remote(slab_of(blocks[i * each]), blocks[i * each]);
+        }
+        freer->empty_out();
+    }
+    const auto waiting = [&] {
+        unsigned count = 0;
+        for (unsigned i = 0; i < slabs; i++) count += slab_of(blocks[i * each]).dirty ? 1u : 0u;
+        return count;
+    };
+    ASSERT_EQ(waiting(), slabs);
+    std::set<void*> again;
+    for (unsigned taken = 1; taken <= slabs; taken++) {
+        again.insert(take(*owner, biggest));
+        EXPECT_EQ(waiting(), taken <= 8 ? 12u : taken <= 16 ? 4u : 0u) << taken;
+        EXPECT_EQ(owner.validate(), nullptr);
+    }
+    for (unsigned i = 0; i < slabs; i++) EXPECT_EQ(again.count(blocks[i * each]), 1u) << i;
+    EXPECT_EQ(slabs_of(*owner), slabs);
+    give(*owner, biggest, blocks);
+}
+
+// Its thread may sleep for long with notices that it has taken and not looked at.
+TEST(ThreadHeap, WhatASliceHasLeftIsCollectedByOthers) {
+    Own owner;
+    const unsigned each = base::row(biggest).blocks;
+    std::vector<void*> blocks = take(*owner, biggest, 12 * each);
+    {
+        Own freer;
+        for (void* const block : blocks) freer->release_remote(slab_of(block), block);
+        freer->empty_out();
+    }
+    void* const block = take(*owner, biggest);
+    EXPECT_GT(slabs_of(*owner), 2u);
+    orphans::scavenge(orphans::Scavenge::all);
+    EXPECT_EQ(owner->noticed, 0u);
+    EXPECT_LE(slabs_of(*owner), 2u);
+    give(*owner, biggest, block);
 }
 
 TEST(ThreadHeap, HardenedARemoteFreeArrivesAtOnce) {

@@ -29,7 +29,7 @@
  * mirrors src/middle/orphan_heaps.cpp adopt 9fa5a1a3f68d500c
  * mirrors src/middle/orphan_heaps.cpp publish 63ce60488585bf3d
  * mirrors src/middle/orphan_heaps.cpp park be20030730ec17ec
- * mirrors src/middle/orphan_heaps.cpp scavenge eb9101b8292a1a44
+ * mirrors src/middle/orphan_heaps.cpp scavenge 3eb6e92b1e9abc50
  * mirrors src/middle/orphan_heaps.cpp purge 29aee53777f39ba0
  * mirrors src/front/thread_heap.cpp make 2b4b6443fae6998d
  * mirrors src/front/thread_heap.cpp apply_options 00743b864552801d

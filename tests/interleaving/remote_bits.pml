@@ -17,10 +17,13 @@
  *   P4  only its owner merges a slab's bits
  *   P5  a slab that is offered for refills has a free block
  *   P6  while owners keep collecting, every bit that is set is merged
+ *   P7  where notices wait, the heap has a mark that says so, when nobody is on the way
  *
- * mirrors src/middle/remote_bits.cpp free_blocks 3619df3e30deebcd
- * mirrors src/middle/remote_bits.cpp notify 117a66a32aba4566
- * mirrors src/middle/remote_bits.cpp collect f82ecf1a23387430
+ * mirrors src/middle/remote_bits.cpp free_blocks 227aaf234b9f62c3
+ * mirrors src/middle/remote_bits.cpp notify 414f693e7513104b
+ * mirrors src/middle/remote_bits.cpp collect 21325f957985592f
+ * mirrors src/middle/remote_bits.cpp mark 49c03d14c79dc2c0
+ * mirrors src/middle/remote_bits.cpp collect_all ac2dd7cf071b18d4
  * mirrors src/front/thread_heap.cpp settle 33b0ed721f8b2175
  * mirrors src/front/thread_heap.cpp release_empty_slabs b3b5613d1360535d
  * mirrors src/back/shared_pool.cpp acquire_slab 3c7b927e518988c9
@@ -30,9 +33,11 @@
  * mirrors src/back/superslab.cpp purge_records_page 185184090cd3869b
  * mirrors src/back/superslab.cpp purge_records f4e9f0234a74f866
  *
- * run two_blocks -DSLABS=1 -DTHREADS=2
- * run two_slabs -DSLABS=2 -DTHREADS=1
- * run liveness -DSLABS=1 -DTHREADS=1 -DLIVENESS
+ * run two_blocks -DSLABS=1 -DTHREADS=2 -DCLASSES=1
+ * run two_slabs -DSLABS=2 -DTHREADS=1 -DCLASSES=1
+ * run two_classes -DSLABS=1 -DTHREADS=1 -DCLASSES=2
+ * run marks -DSLABS=2 -DTHREADS=1 -DCLASSES=1 -DMARKS
+ * run liveness -DSLABS=1 -DTHREADS=1 -DCLASSES=1 -DMARKS -DLIVENESS
  *
  * mutant BITS_AFTER_FLAG two_blocks P1: the freeing thread wins the flag before it sets the bits
  * mutant FLAG_CLEARED_LATE two_blocks P1: the collector reads the owner before it clears the flag
@@ -40,7 +45,7 @@
  * mutant NO_SECOND_LOOK two_blocks P1: a notice is dropped without reading the owner once more
  * mutant NO_FORWARDING two_blocks P1: a notice that reached the wrong heap is dropped
  * mutant FLAG_KEPT two_blocks P1: a notice is dropped and its flag stays set
- * mutant OWNER_CLEARED_LATE two_blocks P1: the pool gets the slab before it has lost its owner
+ * mutant OWNER_CLEARED_LATE two_blocks P4: the pool gets the slab before it has lost its owner
  * mutant NEXT_READ_LATE two_slabs P1: the collector clears the flag before it reads the link
  * mutant PUSH_WITHOUT_FLAG two_blocks P2: whoever frees pushes, without winning the flag
  * mutant RECORDS_UNCLAIMED two_blocks P2: records are purged after a look at their flags alone
@@ -48,6 +53,9 @@
  * mutant STRANGER_MERGES two_blocks P4: the collector does not ask who owns the slab
  * mutant OFFERED_ANYWAY two_blocks P5: a slab is offered after a notice that brought no bits
  * mutant IDLE_OWNER liveness P6: an owner may stop collecting
+ * mutant UNMARKED marks P7: whoever pushes the first notice does not leave the mark
+ * mutant WIPED_LATE marks P7: the collector wipes the mark off when it has taken the stack
+ * mutant REST_UNMARKED marks P7: a collector that leaves notices does not leave the mark
  *
  * What this does not show. Steps follow one another here: every thread sees every write at once.
  * The code asks for less, acquire and release, and src/middle/remote_bits.hpp argues why that is
@@ -68,8 +76,14 @@ bool dirty[SLABS];
 byte next_dirty[SLABS];   /* slab + 1, or 0 */
 byte remote_bits[SLABS];
 byte free_bits[SLABS];
+byte class_of[SLABS];     /* does not change while the slab is in use */
 
-byte dirty_slabs[2];      /* each heap's stack of notices: slab + 1, or 0 */
+/* Notices of both heaps, by class. A late one may be of another class than its slab is by now. */
+#define STACKS (2 * CLASSES)
+#define STACK(heap_id, class) (CLASSES * ((heap_id) - 1) + (class))
+byte sent[STACKS];        /* stacks: slab + 1, or 0 */
+byte taken[STACKS];       /* what is left of a stack that was taken */
+bool noticed[STACKS];     /* the bit of the class in the heap's mask */
 bool unit_free[SLABS];    /* the slab's unit, as the superslab has it */
 
 /* What the model knows and the code does not. */
@@ -80,21 +94,29 @@ byte busy;                /* processes in the middle of something */
 
 /* ---- the protocol ---------------------------------------------------------------------------- */
 
-inline push(s, heap_id) {
-    top = dirty_slabs[heap_id - 1];
+inline push(s, stack) {
+    top = sent[stack];
     do
     :: next_dirty[s] = top;
        atomic {
            if
-           :: dirty_slabs[heap_id - 1] == top ->
-              dirty_slabs[heap_id - 1] = s + 1;
+           :: sent[stack] == top ->
+              sent[stack] = s + 1;
               notices[s]++;
               assert(notices[s] == 1);  /* P2 */
               break
-           :: else -> top = dirty_slabs[heap_id - 1]
+           :: else -> top = sent[stack]
            fi
        }
-    od
+    od;
+#if defined(MARKS) && !defined(UNMARKED)
+    atomic {
+        if
+        :: top == 0 -> noticed[stack] = true
+        :: else
+        fi
+    }
+#endif
 }
 
 inline notify(s) {
@@ -112,7 +134,7 @@ inline notify(s) {
 #endif
        seen = owner[s];
        if
-       :: seen != POOL -> push(s, seen); break
+       :: seen != POOL -> push(s, STACK(seen, class)); break
        :: else
        fi;
 #ifndef FLAG_KEPT
@@ -173,74 +195,136 @@ inline settle(s) {
     fi
 }
 
+/* Notices of one class, of so many slabs as get blocks back. */
 inline collect() {
-    if
-    :: dirty_slabs[me - 1] == 0
-    :: else ->
-       atomic { list = dirty_slabs[me - 1]; dirty_slabs[me - 1] = 0 };
-       do
-       :: list == 0 -> break
-       :: else ->
-          s = list - 1;
+    do
+    :: if
+       :: taken[STACK(me, class)] == 0 ->
+          if
+          :: sent[STACK(me, class)] == 0 && !noticed[STACK(me, class)] -> break
+          :: else
+          fi;
+#if defined(MARKS) && !defined(WIPED_LATE)
+          noticed[STACK(me, class)] = false;
+#endif
+          atomic {
+              taken[STACK(me, class)] = sent[STACK(me, class)];
+              sent[STACK(me, class)] = 0
+          };
+#ifdef WIPED_LATE
+          noticed[STACK(me, class)] = false;
+#endif
+#ifdef MARKS
+          if
+          :: taken[STACK(me, class)] == 0 -> break
+          :: else
+          fi
+#endif
+       :: else
+       fi;
+       s = taken[STACK(me, class)] - 1;
 #ifdef FLAG_CLEARED_LATE
-          list = next_dirty[s];
-          seen = owner[s];
-          clear_flag(s);
+       taken[STACK(me, class)] = next_dirty[s];
+       seen = owner[s];
+       clear_flag(s);
 #elif defined(FLAG_CLEARED_LAST)
-          list = next_dirty[s];
-          seen = owner[s];
+       taken[STACK(me, class)] = next_dirty[s];
+       seen = owner[s];
 #elif defined(NEXT_READ_LATE)
-          clear_flag(s);
-          list = next_dirty[s];
-          seen = owner[s];
+       clear_flag(s);
+       taken[STACK(me, class)] = next_dirty[s];
+       seen = owner[s];
 #else
-          list = next_dirty[s];
-          clear_flag(s);
-          seen = owner[s];
+       taken[STACK(me, class)] = next_dirty[s];
+       clear_flag(s);
+       seen = owner[s];
 #endif
 #ifdef STRANGER_MERGES
-          seen = me;
+       seen = me;
 #endif
-          if
-          :: seen != me ->
+       if
+       :: seen != me ->
 #ifdef FLAG_CLEARED_LAST
-             clear_flag(s);
+          clear_flag(s);
 #endif
 #ifndef NO_FORWARDING
 #ifndef FLAG_CLEARED_LATE
-             seen = owner[s];
+          seen = owner[s];
 #endif
-             if
-             :: seen != POOL -> notify(s)
-             :: else
-             fi
+          if
+          :: seen != POOL -> notify(s)
+          :: else
+          fi
 #endif
-          :: else ->
-             merge(s, 0);
-             merge(s, 1);
+       :: else ->
+          merge(s, 0);
+          merge(s, 1);
 #ifdef FLAG_CLEARED_LAST
-             clear_flag(s);
+          clear_flag(s);
 #endif
 #ifdef OFFERED_ANYWAY
-             merged = true;
+          merged = true;
 #endif
+          if
+          :: merged ->
+             merged = false;
+             settle(s);
              if
-             :: merged -> settle(s)
+             :: one -> break
              :: else
-             fi;
-             merged = false
+             fi
+          :: else
           fi
-       od
-    fi;
-    list = 0;
+       fi
+    od;
+#if defined(MARKS) && !defined(REST_UNMARKED)
+    atomic {
+        if
+        :: taken[STACK(me, class)] != 0 -> noticed[STACK(me, class)] = true
+        :: else
+        fi
+    };
+#endif
     seen = 0;
     s = 0
+}
+
+inline pick_class(variable) {
+    if
+    :: variable = 0
+#if CLASSES > 1
+    :: variable = 1
+#endif
+    fi
+}
+
+/* A refill looks at its class, for one slab. Now and then all that is marked is looked at. */
+inline collect_some() {
+#if CLASSES > 1
+    pick_class(class);
+#endif
+#if SLABS > 1
+    if
+    :: one = true
+    :: true
+    fi;
+#endif
+#ifdef LIVENESS
+    if
+    :: noticed[STACK(me, class)] -> collect()
+    :: else
+    fi;
+#else
+    collect();
+#endif
+    atomic { class = 0; one = false }
 }
 
 /* ---- slabs come and go ----------------------------------------------------------------------- */
 
 inline acquire_slab(s) {
     free_bits[s] = ALL(s);
+    pick_class(class_of[s]);
     owner[s] = me
 }
 
@@ -310,8 +394,8 @@ inline pick_block(set) {
 }
 
 proctype heap(byte me) {
-    byte s, list, seen, top, bits;
-    bool merged;
+    byte s, seen, top, bits, class;
+    bool merged, one;
     do
     :: atomic {
            busy++;
@@ -345,27 +429,28 @@ collecting:
        atomic { s = 0; bits = 0 };
 #ifdef IDLE_OWNER
        if
-       :: collect()
+       :: collect_some()
        :: true
        fi;
 #else
-       collect();
+       collect_some();
 #endif
        busy--
     od
 }
 
 proctype freeing_thread() {
-    byte s, seen, top, bits;
+    byte s, seen, top, bits, class;
     do
     :: atomic {
            pick(s);
            pick_block(held[s]);
            held[s] = held[s] & ~bits;
+           class = class_of[s];
            busy++
        };
        free_blocks(s);
-       atomic { s = 0; busy-- }
+       atomic { s = 0; class = 0; busy-- }
     od
 }
 
@@ -378,24 +463,36 @@ proctype purging_thread() {
 }
 
 #define FORGOTTEN(s) (remote_bits[s] != 0 || dirty[s])
+#define WAITS(stack) (sent[stack] != 0 || taken[stack] != 0)
+#define UNSEEN(stack) (WAITS(stack) && !noticed[stack])
 
 proctype onlooker() {
-    atomic {
-        busy == 0 && dirty_slabs[0] == 0 && dirty_slabs[1] == 0 &&
-#if SLABS > 1
-        (FORGOTTEN(0) || FORGOTTEN(1)) ->
-#else
-        FORGOTTEN(0) ->
+    if
+    :: atomic {
+           busy == 0 && !WAITS(0) && !WAITS(1) &&
+#if CLASSES > 1
+           !WAITS(2) && !WAITS(3) &&
 #endif
-        assert(false)  /* P1 */
-    }
+#if SLABS > 1
+           (FORGOTTEN(0) || FORGOTTEN(1)) ->
+#else
+           FORGOTTEN(0) ->
+#endif
+           assert(false)  /* P1 */
+       }
+#ifdef MARKS
+    :: atomic { busy == 0 && UNSEEN(0) -> assert(false)  /* P7 */ }
+#endif
+    fi
 }
 
 init {
     atomic {
         unit_free[0] = true;
         run heap(1);
+#if !defined(MARKS) || defined(LIVENESS)
         run heap(2);
+#endif
         run freeing_thread();
 #if THREADS > 1
         run freeing_thread();
@@ -403,7 +500,7 @@ init {
 #if SLABS > 1
         owner[1] = 1;
         free_bits[1] = ALL(1);
-#else
+#elif THREADS > 1
         run purging_thread();
 #endif
         run onlooker()

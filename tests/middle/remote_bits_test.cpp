@@ -48,15 +48,29 @@ Slab& slab_of(Owner& owner, ClassId id, unsigned out = base::slab_blocks_max) {
     return *slab;
 }
 
+void note_merged(Slab& slab, void* slabs) {
+    static_cast<std::vector<Slab*>*>(slabs)->push_back(&slab);
+}
+
 std::vector<Slab*> collect(Owner& owner) {
     std::vector<Slab*> merged;
-    remote_bits::collect(
-        owner,
-        [](Slab& slab, void* context) {
-            static_cast<std::vector<Slab*>*>(context)->push_back(&slab);
-        },
-        &merged);
+    remote_bits::collect_all(owner, note_merged, &merged);
     return merged;
+}
+
+std::vector<Slab*> collect(Owner& owner, ClassId id, unsigned most) {
+    std::vector<Slab*> merged;
+    remote_bits::collect(owner, id, most, note_merged, &merged);
+    return merged;
+}
+
+// The notice of a class that was sent last.
+Slab* sent(const Owner& owner, ClassId id) { return owner.notices[base::index(id)].sent; }
+
+std::uint64_t marks(std::initializer_list<ClassId> classes) {
+    std::uint64_t bits = 0;
+    for (const ClassId id : classes) bits |= std::uint64_t{1} << base::index(id);
+    return bits;
 }
 
 // Gives all that is out back and the slab to the pool.
@@ -79,12 +93,12 @@ TEST(RemoteBits, AFreedBlockComesBackWithTheNextCollection) {
     remote_bits::free_blocks(slab, 1, 0x5);
     EXPECT_EQ(slab.remote_bits(1), 0x5u);
     EXPECT_TRUE(slab.dirty);
-    EXPECT_EQ(owner.dirty_slabs, &slab);
+    EXPECT_EQ(sent(owner, ClassId::first), &slab);
     EXPECT_EQ(slab.free_count, 4096u - 100u);  // the owner's bits are untouched
     EXPECT_EQ(collect(owner), std::vector<Slab*>{&slab});
     EXPECT_EQ(slab.remote_bits(1), 0u);
     EXPECT_FALSE(slab.dirty);
-    EXPECT_EQ(owner.dirty_slabs, nullptr);
+    EXPECT_EQ(sent(owner, ClassId::first), nullptr);
     EXPECT_EQ(slab.free_count, 4096u - 98u);
     EXPECT_EQ(slab.free_bits[1] & 0xfu, 0x5u);
     EXPECT_EQ(back::slab::validate(slab), nullptr);
@@ -100,14 +114,14 @@ TEST(RemoteBits, OneNoticeServesAllBitsUntilItIsCollected) {
     remote_bits::free_blocks(other, 0, 0x1);
     remote_bits::free_blocks(one, 63, 0xff00);
     remote_bits::free_blocks(one, 0, 0x2);
-    EXPECT_EQ(owner.dirty_slabs, &other);
+    EXPECT_EQ(sent(owner, ClassId::first), &other);
     EXPECT_EQ(other.next_dirty, &one);
     EXPECT_EQ(one.next_dirty, nullptr);
     EXPECT_EQ(collect(owner), (std::vector<Slab*>{&other, &one}));
     EXPECT_EQ(one.free_count, 10u);
     EXPECT_EQ(other.free_count, 1u);
     remote_bits::free_blocks(one, 0, 0x4);  // and a new notice after that
-    EXPECT_EQ(owner.dirty_slabs, &one);
+    EXPECT_EQ(sent(owner, ClassId::first), &one);
     release(owner, one);
     release(owner, other);
 }
@@ -115,10 +129,10 @@ TEST(RemoteBits, OneNoticeServesAllBitsUntilItIsCollected) {
 TEST(RemoteBits, ANoticeWithoutBitsIsHarmless) {
     Owner owner;
     Slab& slab = slab_of(owner, ClassId::last);
-    remote_bits::notify(slab);
-    EXPECT_EQ(owner.dirty_slabs, &slab);
+    remote_bits::notify(slab, ClassId::last);
+    EXPECT_EQ(sent(owner, ClassId::last), &slab);
     EXPECT_TRUE(collect(owner).empty());  // nothing was merged: the slab may be full
-    EXPECT_EQ(owner.dirty_slabs, nullptr);
+    EXPECT_EQ(sent(owner, ClassId::last), nullptr);
     EXPECT_EQ(slab.free_count, 0u);
     EXPECT_FALSE(slab.dirty);
     release(owner, slab);
@@ -130,7 +144,7 @@ TEST(RemoteBits, ASlabMayBeReleasedWhileItIsCollected) {
     Slab& go = slab_of(owner, ClassId::last, 3);
     remote_bits::free_blocks(keep, 0, 0x1);
     remote_bits::free_blocks(go, 0, 0x7);
-    remote_bits::collect(
+    remote_bits::collect_all(
         owner,
         [](Slab& slab, void*) {
             if (slab.empty()) pool::release_slab(slab);
@@ -141,26 +155,89 @@ TEST(RemoteBits, ASlabMayBeReleasedWhileItIsCollected) {
     release(owner, keep);
 }
 
+// ---- classes and slices ---------------------------------------------------------------------------
+
+TEST(RemoteBits, NoticesAreSortedByClassAndMarked) {
+    Owner owner;
+    Slab& small = slab_of(owner, ClassId::first);
+    Slab& large = slab_of(owner, ClassId::last);
+    EXPECT_EQ(owner.noticed, 0u);
+    remote_bits::free_blocks(small, 0, 0x1);
+    remote_bits::free_blocks(large, 0, 0x1);
+    EXPECT_EQ(owner.noticed, marks({ClassId::first, ClassId::last}));
+    EXPECT_EQ(collect(owner, ClassId::last, 8), std::vector<Slab*>{&large});
+    EXPECT_EQ(owner.noticed, marks({ClassId::first}));
+    EXPECT_TRUE(collect(owner, ClassId::last, 8).empty());
+    EXPECT_EQ(small.free_count, 0u);
+    EXPECT_EQ(collect(owner), std::vector<Slab*>{&small});
+    EXPECT_EQ(owner.noticed, 0u);
+    release(owner, small);
+    release(owner, large);
+}
+
+TEST(RemoteBits, ASliceLeavesTheRestForTheNextOneAndItsMark) {
+    Owner owner;
+    std::vector<Slab*> slabs;
+    for (int i = 0; i < 5; i++) slabs.push_back(&slab_of(owner, ClassId::last));
+    for (unsigned i = 0; i < 4; i++) remote_bits::free_blocks(*slabs[i], 0, 0x1);
+    EXPECT_EQ(collect(owner, ClassId::last, 2), (std::vector<Slab*>{slabs[3], slabs[2]}));
+    EXPECT_EQ(owner.noticed, marks({ClassId::last}));
+    EXPECT_TRUE(slabs[1]->dirty);  // its notice has arrived, and was not looked at
+    EXPECT_EQ(slabs[1]->free_count, 0u);
+    // Whoever frees more of it need not say so again.
+    remote_bits::free_blocks(*slabs[1], 0, 0x2);
+    EXPECT_EQ(sent(owner, ClassId::last), nullptr);
+    // What comes meanwhile waits until the rest was looked at.
+    remote_bits::free_blocks(*slabs[4], 0, 0x1);
+    EXPECT_EQ(collect(owner, ClassId::last, 1), std::vector<Slab*>{slabs[1]});
+    EXPECT_EQ(slabs[1]->free_count, 2u);
+    EXPECT_EQ(collect(owner, ClassId::last, 2), (std::vector<Slab*>{slabs[0], slabs[4]}));
+    EXPECT_EQ(owner.noticed, 0u);
+    for (Slab* slab : slabs) release(owner, *slab);
+}
+
+// Whoever pushes leaves the mark after that, and the notice may be gone by then.
+TEST(RemoteBits, AMarkWithoutANoticeIsWipedOff) {
+    Owner owner;
+    owner.noticed = marks({ClassId::first, ClassId::last});
+    EXPECT_TRUE(collect(owner, ClassId::last, 1).empty());
+    EXPECT_EQ(owner.noticed, marks({ClassId::first}));
+    EXPECT_TRUE(collect(owner).empty());
+    EXPECT_EQ(owner.noticed, 0u);
+}
+
+TEST(RemoteBits, NoticesThatBringNothingDoNotUseASliceUp) {
+    Owner owner;
+    Slab& full = slab_of(owner, ClassId::last);
+    Slab& other = slab_of(owner, ClassId::last);
+    remote_bits::free_blocks(other, 0, 0x1);
+    remote_bits::notify(full, ClassId::last);
+    EXPECT_EQ(collect(owner, ClassId::last, 1), std::vector<Slab*>{&other});
+    EXPECT_EQ(owner.noticed, 0u);
+    release(owner, full);
+    release(owner, other);
+}
+
 // ---- late notices -------------------------------------------------------------------------------
 
 TEST(RemoteBits, ALateNoticeOfASlabInThePoolIsDropped) {
     Owner owner;
     Slab& slab = slab_of(owner, ClassId::last, 0);
-    remote_bits::notify(slab);  // reaches the owner's stack
+    remote_bits::notify(slab, ClassId::last);  // reaches the owner's stack
     pool::release_slab(slab);
     EXPECT_TRUE(collect(owner).empty());
     EXPECT_FALSE(slab.dirty);
     // Sent when the slab is in the pool already:
-    remote_bits::notify(slab);
+    remote_bits::notify(slab, ClassId::last);
     EXPECT_FALSE(slab.dirty);
-    EXPECT_EQ(owner.dirty_slabs, nullptr);
+    EXPECT_EQ(sent(owner, ClassId::last), nullptr);
 }
 
 TEST(RemoteBits, ALateNoticeOfASlabThatMovedOnIsForwarded) {
     Owner before;
     Owner after;
     Slab& slab = slab_of(before, ClassId::last, 0);
-    remote_bits::notify(slab);
+    remote_bits::notify(slab, ClassId::last);
     pool::release_slab(slab);
     Slab* again = nullptr;
     std::vector<Slab*> others;
@@ -174,9 +251,9 @@ TEST(RemoteBits, ALateNoticeOfASlabThatMovedOnIsForwarded) {
     ASSERT_EQ(back::slab::take(slab, 4, blocks), 4u);
     // A thread frees blocks of the slab as it is now; the flag of the late notice is still set.
     remote_bits::free_blocks(slab, 0, 0x3);
-    EXPECT_EQ(after.dirty_slabs, nullptr);
+    EXPECT_EQ(sent(after, ClassId::last), nullptr);
     EXPECT_TRUE(collect(before).empty());
-    EXPECT_EQ(after.dirty_slabs, &slab);
+    EXPECT_EQ(sent(after, ClassId::last), &slab);
     EXPECT_EQ(slab.remote_bits(0), 0x3u);
     EXPECT_EQ(collect(after), std::vector<Slab*>{&slab});
     EXPECT_EQ(slab.remote_bits(0), 0u);
@@ -415,7 +492,7 @@ public:
     void maintain() {
         pending_.flush();
         os::LockGuard guard(lock);
-        remote_bits::collect(
+        remote_bits::collect_all(
             *this, [](Slab& slab, void* self) { static_cast<MiniHeap*>(self)->settle(slab); },
             this);
     }
@@ -494,7 +571,7 @@ TEST(RemoteBits, OfManyBlocksThatThreadsAllocateAndOthersFreeNoneIsLost) {
     }
     for (MiniHeap& heap : heaps) {
         EXPECT_EQ(heap.slabs(), 0u);
-        EXPECT_EQ(heap.dirty_slabs, nullptr);
+        EXPECT_EQ(heap.noticed, 0u);
     }
     EXPECT_EQ(pool::validate(), nullptr);
 }

@@ -37,7 +37,7 @@
  * @failure   put() says "double free" instead of setting a bit twice
  * @cost      take: a few instructions a block, and a system call for some fresh pages; put: a few
  *            instructions a block or a word; bench: slab
- * @phase     introduced in 16; fresh pages in 20, remote bits a page away in 21
+ * @phase     introduced in 16; fresh pages in 20, remote bits a page away in 21, one product in 25
  */
 #pragma once
 

@@ -51,7 +51,7 @@ constexpr std::size_t dense_from_bytes = base::mebibyte;
 constexpr unsigned slice_slabs = 8;
 // Slabs to which a refill takes back what other threads have freed.
 constexpr unsigned slice_notices = 8;
-// The benches also measure a library whose refills take in all that others have freed, of any class,
+// The benches also measure a library whose refills take in all that others freed, of any class,
 // and one that asks each pair of blocks whether they are neighbours.
 #ifndef HAKMEM_TAKE_IN_ALL
 #define HAKMEM_TAKE_IN_ALL false
@@ -433,8 +433,7 @@ bool ThreadHeap::refill(base::ClassId id, Growth growth) {
 // [flush]
 // Gives the oldest blocks of a magazine back. What was freed in the order of addresses, up or down,
 // lies side by side in the magazine as well, and shares the update of a word. Whether that is so is
-// asked of a few blocks at a time: asked of each, it took as long as half of what there is to do
-// for a block.
+// asked of a few blocks at a time; where they come in no order, it is not so for any.
 void ThreadHeap::flush(base::ClassId id, unsigned count) {
     constexpr std::ptrdiff_t least_run = HAKMEM_LEAST_RUN;
     const std::ptrdiff_t bytes = base::row(id).block_bytes;

@@ -65,7 +65,7 @@
  * @invariant I3 the magazines of a parked heap are empty, unless they hold leftovers
  * @failure   null when no memory can be had; the heap stays usable
  * @cost      refill and flush: bench: thread_heap; hits: front/magazine
- * @phase     introduced in 16; handed on as it is in 23, dense classes in 24
+ * @phase     introduced in 16; handed on as it is in 23, dense classes in 24, short flushes in 25
  */
 #pragma once
 

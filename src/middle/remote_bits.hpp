@@ -11,8 +11,9 @@
  *     collect bits by (slab, word)
  *     remote_bits[w] |= mask     ──▶     remote_bits
  *     dirty: 0 → 1 ?             ──▶     dirty
- *       push slab on owner.dirty_slabs ───────────────────▶  stack of notices
- *                                                             take the whole stack
+ *       push slab on owner's stack ───────────────────────▶  stack of notices, one for each class
+ *       leave a mark if that was empty ───────────────────▶  which of them are not
+ *                                                             take the whole stack of a class
  *                                        dirty := 0    ◀──     clear, then ask who owns it
  *                                        remote_bits   ──▶     merge into free_bits
  *
@@ -20,7 +21,12 @@
  * together. So the freeing thread first collects bits in a small table, and neighbours share one
  * atomic.
  *
- * **Who may see what.** Five rules, and why they suffice:
+ * **A few at a time.** A heap that has run out of blocks of a class takes back those of that class,
+ * and to a few slabs only: what it does for one malloc has a bound, whatever others have freed
+ * meanwhile. The notices that it has taken and not looked at it keeps for the next time. All that
+ * waits is taken back now and then, when a heap is looked over or taken care of by others.
+ *
+ * **Who may see what.** Seven rules, and why they suffice:
  *
  * 1. *Bits before flag.* The freeing thread sets bits (release), then exchanges the flag (acq_rel).
  *    Whoever clears the flag by exchange and reads that 1, or a later one, sees the bits.
@@ -41,6 +47,14 @@
  *    since a heap may have taken the slab meanwhile and somebody may rely on this flag. The
  *    exchange reads that somebody's 1 and thereby sees the heap.
  *
+ * 6. *The class is read before the bits are set.* After that the slab may go out of use and serve
+ *    another class. So the notice stands with the class that the slab had. A late one may stand
+ *    with a class that it has no more; it is found there when all that waits is taken back.
+ * 7. *Mark after push, wipe before take.* Who pushes on an empty stack marks its class after that;
+ *    the owner wipes the mark off before it takes the stack, and leaves it again if it keeps some.
+ *    Push and mark, wipe and take are sequentially consistent. So either the push is taken, or its
+ *    mark stays. A mark that comes late may find no notice, which does no harm.
+ *
  * Slab records and owners are type-stable, so every pointer that a late thread holds is a pointer
  * to a record. The stack is only ever pushed to and taken whole, so there is no ABA. A model in
  * tests/interleaving checks these rules in every interleaving.
@@ -54,7 +68,7 @@
  * @invariant I2 the bytes that are counted are those of the pending blocks
  * @failure   a bit that is set already is a double free, and ends the process with its name
  * @cost      a few instructions a block, two atomics a group; bench: remote_bits
- * @phase     introduced in 16; groups are sent in turns since 19
+ * @phase     introduced in 16; groups are sent in turns since 19, notices sorted by class since 25
  */
 #pragma once
 

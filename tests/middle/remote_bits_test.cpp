@@ -155,7 +155,7 @@ TEST(RemoteBits, ASlabMayBeReleasedWhileItIsCollected) {
     release(owner, keep);
 }
 
-// ---- classes and slices ---------------------------------------------------------------------------
+// ---- classes and slices -------------------------------------------------------------------------
 
 TEST(RemoteBits, NoticesAreSortedByClassAndMarked) {
     Owner owner;

@@ -106,8 +106,8 @@ struct alignas(base::cache_line_bytes) Slab {
 
     // shared by the remote protocol, hence on a cache line of their own
     alignas(base::cache_line_bytes) std::atomic<SlabOwner*> owner;  ///< The heap, or null.
-    std::atomic<Slab*> next_dirty;  ///< Next in the owner's stack of notices.
-    std::atomic<bool> dirty;        ///< Whether a notice is on its way.
+    std::atomic<Slab*> next_dirty;  ///< Next in a stack of notices, or in what is left of one.
+    std::atomic<bool> dirty;        ///< Whether there is a notice that was not looked at.
     Slab* previous;                 ///< Under the owner's lock: towards the beginning of the list.
 
     /**

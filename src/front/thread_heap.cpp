@@ -303,9 +303,10 @@ void ThreadHeap::drop(back::Slab& slab) {
 }
 
 // [settle]
-// A slab got blocks back: it can serve refills, or it is empty and can go.
-inline void ThreadHeap::settle(back::Slab& slab, back::slab::Put put) {
-    if (HAK_UNLIKELY(put == back::slab::Put::lowest) && !slab.listed) list(slab);
+// A slab got blocks back: it can serve refills, or it is empty and can go. It may be unlisted only
+// if it had no free block, and then the first that comes is the lowest.
+inline void ThreadHeap::settle(back::Slab& slab, bool may_be_unlisted) {
+    if (HAK_UNLIKELY(may_be_unlisted) && !slab.listed) list(slab);
     // The last empty slab of a class is kept: the next refill may want it (stage 1).
     if (HAK_UNLIKELY(slab.empty())) {
         const ClassState& s = state(slab.class_id);
@@ -318,7 +319,7 @@ inline void ThreadHeap::put_block(OwnBlocks& own, void* block) {
     back::Slab& slab = own.slab_of(block);
     const back::slab::Put put = back::slab::put(slab, own.index_of(slab, block));
     if (HAK_UNLIKELY(put == back::slab::Put::twice)) own.twice(block);
-    settle(slab, put);
+    settle(slab, put == back::slab::Put::lowest);
 }
 
 void ThreadHeap::put_block(base::ClassId id, void* block) {
@@ -326,7 +327,8 @@ void ThreadHeap::put_block(base::ClassId id, void* block) {
     put_block(own, block);
 }
 
-// Blocks that lie side by side; the slabs that they are of may lie side by side, too.
+// Blocks that lie side by side; the slabs that they are of may lie side by side, too. It makes an
+// OwnBlocks of its own, so that its caller's stays in registers.
 void ThreadHeap::put_run(base::ClassId id, char* first, unsigned count) {
     OwnBlocks own(*this, id);
     while (count > 0) {
@@ -336,14 +338,14 @@ void ThreadHeap::put_run(base::ClassId id, char* first, unsigned count) {
         const unsigned done = back::slab::put_run(slab, index, here);
         first += done * slab.block_bytes;
         if (HAK_UNLIKELY(done < here)) own.twice(first);
-        settle(slab, back::slab::Put::lowest);
+        settle(slab, true);
         count -= here;
     }
 }
 
 void ThreadHeap::merged(back::Slab& slab, void* heap) HAK_NO_THREAD_ANALYSIS {
     // Who collects holds the lock.
-    static_cast<ThreadHeap*>(heap)->settle(slab, back::slab::Put::lowest);
+    static_cast<ThreadHeap*>(heap)->settle(slab, true);
 }
 
 void ThreadHeap::collect() { middle::remote_bits::collect_all(*this, merged, this); }
@@ -370,11 +372,14 @@ back::Slab* ThreadHeap::slab_with_room(base::ClassId id, Growth growth) {
         middle::remote_bits::collect(*this, id, slice_notices, merged, this);
     }
     if (s.head != nullptr) return s.head;
-    // Ask the pool for a slot; then once more after taking in what was freed into parked heaps.
+    // Ask the pool for a slot; then once more after taking in what was freed of any class, and into
+    // parked heaps.
     const base::Units held{s.slabs * base::row(id).slab_units};
     const Use use = held.bytes() >= dense_from_bytes ? Use::dense : Use::sparse;
     back::Slab* slab = back::shared_pool::acquire_slab(id, *this, Growth::refused, use);
     if (slab == nullptr) {
+        collect();
+        if (s.head != nullptr) return s.head;
         middle::orphan_heaps::scavenge(middle::orphan_heaps::Scavenge::parked);
         slab = back::shared_pool::acquire_slab(id, *this, growth, use);
     }
@@ -725,6 +730,7 @@ const char* ThreadHeap::validate(const middle::HeapNode& node) {
     const bool parked = node.state.load(std::memory_order_relaxed) == middle::HeapState::parked;
     const bool must_be_empty = parked && !node.leftovers.load(std::memory_order_relaxed);
     const bool quiet = &heap == current_heap || parked;
+    if (const char* const broken = middle::remote_bits::validate(node)) return broken;
     for (unsigned c = 1; c < base::class_count; c++) {
         const ClassState& s = heap.states_[c];
         for (const back::Slab* slab = s.head; slab != nullptr; slab = slab->next) {

@@ -287,7 +287,7 @@ private:
     back::Slab* slab_with_room(base::ClassId id, back::shared_pool::Growth growth)
         HAK_REQUIRES(lock);
     void flush(base::ClassId id, unsigned count) HAK_REQUIRES(lock);
-    void settle(back::Slab& slab, back::slab::Put put) HAK_REQUIRES(lock);
+    void settle(back::Slab& slab, bool may_be_unlisted) HAK_REQUIRES(lock);
     void drop(back::Slab& slab) HAK_REQUIRES(lock);
     void put_run(base::ClassId id, char* first, unsigned count) HAK_REQUIRES(lock);
     void put_block(OwnBlocks& own, void* block) HAK_REQUIRES(lock);

@@ -127,6 +127,8 @@ namespace remote_bits {
 
 namespace {
 
+constexpr unsigned no_bound = ~0u;
+
 std::uint64_t bit_of(base::ClassId id) { return std::uint64_t{1} << base::index(id); }
 
 // Says that there are notices of a class. They are there already.
@@ -139,11 +141,13 @@ void mark(back::SlabOwner& owner, base::ClassId id) {
 
 // [free]
 void free_blocks(back::Slab& slab, unsigned word, std::uint64_t bits) {
-    // After a double free the slab may be one of fewer blocks by now. What lies beyond its bitmap
-    // is another slab's.
-    if (HAK_UNLIKELY(word >= slab.word_count())) report_double_free(slab, word, bits);
-    // Once the bits are set, the slab may go out of use.
+    // Read now: once the bits are set, the slab may go out of use.
     const base::ClassId id = slab.class_id;
+    // After a double free it may be one of fewer blocks by now, or no slab with blocks. What lies
+    // beyond its bitmap is another slab's.
+    if (HAK_UNLIKELY(!base::is_small(id) || word >= slab.word_count())) {
+        report_double_free(slab, word, bits);
+    }
     const std::uint64_t before = slab.remote_bits(word).fetch_or(bits, std::memory_order_release);
     if (HAK_UNLIKELY((before & bits) != 0)) report_double_free(slab, word, before & bits);
     notify(slab, id);
@@ -160,7 +164,7 @@ void notify(back::Slab& slab, base::ClassId id) {
                 slab.next_dirty.store(top, std::memory_order_relaxed);
             } while (!sent.compare_exchange_weak(top, &slab, std::memory_order_seq_cst,
                                                  std::memory_order_relaxed));
-            if (top == nullptr) mark(*owner, id);
+            mark(*owner, id);
             return;
         }
         // The slab is in the pool, so the notice is late. Before it is dropped: did a heap take the
@@ -175,8 +179,12 @@ void notify(back::Slab& slab, base::ClassId id) {
 void collect(back::SlabOwner& owner, base::ClassId id, unsigned most, Merged merged,
              void* context) {
     back::SlabOwner::Notices& notices = owner.notices[base::index(id)];
+    // What others push meanwhile has a mark, and waits: it would hold the caller up for ever.
+    bool taken = false;
     while (most > 0) {
         if (notices.taken == nullptr) {
+            if (taken) return;
+            taken = true;
             const bool marked = (owner.noticed.load(std::memory_order_relaxed) & bit_of(id)) != 0;
             if (!marked && notices.sent.load(std::memory_order_relaxed) == nullptr) return;
             // In this order: who pushes after the mark was wiped off finds that, or is taken, too.
@@ -215,10 +223,18 @@ void collect_all(back::SlabOwner& owner, Merged merged, void* context) {
     std::uint64_t noticed = owner.noticed.load(std::memory_order_relaxed);
     for (; noticed != 0; noticed &= noticed - 1) {
         const base::ClassId id{static_cast<std::uint8_t>(base::lowest_bit(noticed))};
-        collect(owner, id, ~0u, merged, context);
+        collect(owner, id, no_bound, merged, context);
     }
 }
 // [/collect]
+
+const char* validate(const back::SlabOwner& owner) {
+    const std::uint64_t noticed = owner.noticed.load(std::memory_order_relaxed);
+    for (unsigned c = 0; c < base::class_count; c++) {
+        if (owner.notices[c].taken != nullptr && (noticed >> c & 1) == 0) return "remote_bits I3";
+    }
+    return nullptr;
+}
 
 }  // namespace remote_bits
 }  // namespace hakmem::middle

@@ -22,7 +22,7 @@
  * atomic.
  *
  * **A few at a time.** A heap that has run out of blocks of a class takes back those of that class,
- * and to a few slabs only: what it does for one malloc has a bound, whatever others have freed
+ * and to a few slabs only: what it does for one malloc does not grow with what others have freed
  * meanwhile. The notices that it has taken and not looked at it keeps for the next time. All that
  * waits is taken back now and then, when a heap is looked over or taken care of by others.
  *
@@ -46,14 +46,13 @@
  *    and the notice is dropped: the flag is cleared by exchange and the owner read once more,
  *    since a heap may have taken the slab meanwhile and somebody may rely on this flag. The
  *    exchange reads that somebody's 1 and thereby sees the heap.
- *
  * 6. *The class is read before the bits are set.* After that the slab may go out of use and serve
  *    another class. So the notice stands with the class that the slab had. A late one may stand
  *    with a class that it has no more; it is found there when all that waits is taken back.
- * 7. *Mark after push, wipe before take.* Who pushes on an empty stack marks its class after that;
- *    the owner wipes the mark off before it takes the stack, and leaves it again if it keeps some.
- *    Push and mark, wipe and take are sequentially consistent. So either the push is taken, or its
- *    mark stays. A mark that comes late may find no notice, which does no harm.
+ * 7. *Mark after push, wipe before take.* Who pushes marks the class after that, unless it sees a
+ *    mark; the owner wipes the mark off before it takes the stack, and leaves it again if it keeps
+ *    some. Push and look, wipe and take are sequentially consistent. So a push is taken, or it
+ *    has a mark. One that comes late may find no notice, which does no harm.
  *
  * Slab records and owners are type-stable, so every pointer that a late thread holds is a pointer
  * to a record. The stack is only ever pushed to and taken whole, so there is no ABA. A model in
@@ -62,13 +61,14 @@
  * @owns      each heap's table of pending frees
  * @calls     back/slab base/attributes base/bits base/size_class middle/misuse
  * @threads   PendingFrees: its heap's thread, except for_each, which any thread may call and which
- *            may then miss a block on its way. free_blocks and notify: any. collect: the holder of
- *            the heap's lock
+ *            may then miss a block on its way. free_blocks and notify: any. collect, collect_all
+ *            and validate: the holder of the heap's lock
  * @invariant I1 a pending entry without bits has no group
  * @invariant I2 the bytes that are counted are those of the pending blocks
+ * @invariant I3 a class of which notices were taken and not looked at is marked
  * @failure   a bit that is set already is a double free, and ends the process with its name
- * @cost      a few instructions a block, two atomics a group; bench: remote_bits
- * @phase     introduced in 16; groups are sent in turns since 19, notices sorted by class since 25
+ * @cost      a few instructions a block, one to four atomics a group; bench: remote_bits
+ * @phase     introduced in 16; groups sent in turns since 19, notices sorted by class since 25
  */
 #pragma once
 
@@ -173,6 +173,12 @@ void collect(back::SlabOwner& owner, base::ClassId id, unsigned most, Merged mer
  * @param context Passed through.
  */
 void collect_all(back::SlabOwner& owner, Merged merged, void* context);
+
+/**
+ * @param owner A heap whose lock is held.
+ * @return The name of the first invariant that does not hold of its notices, or null.
+ */
+const char* validate(const back::SlabOwner& owner);
 
 }  // namespace remote_bits
 }  // namespace hakmem::middle

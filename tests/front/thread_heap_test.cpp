@@ -675,6 +675,7 @@ TEST(ThreadHeap, AHeapThatHasRunOutTakesInWhatOthersFreed) {
 // What a refill does has a bound, however much others have freed.
 TEST(ThreadHeap, ARefillTakesBlocksBackToAFewSlabsAndTheNextOneGoesOn) {
     constexpr unsigned slabs = 20;
+    const FakeClock clock;
     Own owner;
     const unsigned each = base::row(biggest).blocks;
     std::vector<void*> blocks = take(*owner, biggest, slabs * each);
@@ -705,6 +706,7 @@ TEST(ThreadHeap, ARefillTakesBlocksBackToAFewSlabsAndTheNextOneGoesOn) {
 
 // Its thread may sleep for long with notices that it has taken and not looked at.
 TEST(ThreadHeap, WhatASliceHasLeftIsCollectedByOthers) {
+    const FakeClock clock;
     Own owner;
     const unsigned each = base::row(biggest).blocks;
     std::vector<void*> blocks = take(*owner, biggest, 12 * each);

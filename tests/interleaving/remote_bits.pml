@@ -19,12 +19,12 @@
  *   P6  while owners keep collecting, every bit that is set is merged
  *   P7  where notices wait, the heap has a mark that says so, when nobody is on the way
  *
- * mirrors src/middle/remote_bits.cpp free_blocks 227aaf234b9f62c3
- * mirrors src/middle/remote_bits.cpp notify 414f693e7513104b
- * mirrors src/middle/remote_bits.cpp collect 21325f957985592f
+ * mirrors src/middle/remote_bits.cpp free_blocks 193794e53aad0b36
+ * mirrors src/middle/remote_bits.cpp notify 749606e6d085f0e2
+ * mirrors src/middle/remote_bits.cpp collect 6c3a66003f635d70
  * mirrors src/middle/remote_bits.cpp mark 49c03d14c79dc2c0
- * mirrors src/middle/remote_bits.cpp collect_all ac2dd7cf071b18d4
- * mirrors src/front/thread_heap.cpp settle 33b0ed721f8b2175
+ * mirrors src/middle/remote_bits.cpp collect_all 13117fe1600b6dc2
+ * mirrors src/front/thread_heap.cpp settle d46cbfaa038821f4
  * mirrors src/front/thread_heap.cpp release_empty_slabs b3b5613d1360535d
  * mirrors src/back/shared_pool.cpp acquire_slab 3c7b927e518988c9
  * mirrors src/back/shared_pool.cpp release_slab ec27ba3c6f5ca68b
@@ -53,7 +53,7 @@
  * mutant STRANGER_MERGES two_blocks P4: the collector does not ask who owns the slab
  * mutant OFFERED_ANYWAY two_blocks P5: a slab is offered after a notice that brought no bits
  * mutant IDLE_OWNER liveness P6: an owner may stop collecting
- * mutant UNMARKED marks P7: whoever pushes the first notice does not leave the mark
+ * mutant UNMARKED marks P7: whoever pushes a notice does not leave the mark
  * mutant WIPED_LATE marks P7: the collector wipes the mark off when it has taken the stack
  * mutant REST_UNMARKED marks P7: a collector that leaves notices does not leave the mark
  *
@@ -61,8 +61,9 @@
  * The code asks for less, acquire and release, and src/middle/remote_bits.hpp argues why that is
  * enough: every two parties meet in read-modify-writes of one flag or one stack top, each of which
  * continues the release sequence of the one before, so who reads the other's mark sees what came
- * before it. No step relies on an order between writes to two places without such a meeting. The
- * unit tests run the same code under ThreadSanitizer, which knows the orders that were asked for.
+ * before it. No step relies on an order between writes to two places without such a meeting, but
+ * for stacks and their marks, for which the code asks for one order of all. The unit tests run the
+ * same code under ThreadSanitizer, which knows the orders that were asked for.
  */
 
 #define POOL 0
@@ -110,12 +111,7 @@ inline push(s, stack) {
        }
     od;
 #if defined(MARKS) && !defined(UNMARKED)
-    atomic {
-        if
-        :: top == 0 -> noticed[stack] = true
-        :: else
-        fi
-    }
+    noticed[stack] = true
 #endif
 }
 
@@ -201,13 +197,14 @@ inline collect() {
     :: if
        :: taken[STACK(me, class)] == 0 ->
           if
-          :: sent[STACK(me, class)] == 0 && !noticed[STACK(me, class)] -> break
+          :: once || (sent[STACK(me, class)] == 0 && !noticed[STACK(me, class)]) -> break
           :: else
           fi;
 #if defined(MARKS) && !defined(WIPED_LATE)
           noticed[STACK(me, class)] = false;
 #endif
           atomic {
+              once = true;
               taken[STACK(me, class)] = sent[STACK(me, class)];
               sent[STACK(me, class)] = 0
           };
@@ -317,7 +314,7 @@ inline collect_some() {
 #else
     collect();
 #endif
-    atomic { class = 0; one = false }
+    atomic { class = 0; one = false; once = false }
 }
 
 /* ---- slabs come and go ----------------------------------------------------------------------- */
@@ -395,7 +392,7 @@ inline pick_block(set) {
 
 proctype heap(byte me) {
     byte s, seen, top, bits, class;
-    bool merged, one;
+    bool merged, one, once;
     do
     :: atomic {
            busy++;

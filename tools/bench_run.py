@@ -187,7 +187,7 @@ def context(mode: str, build: pathlib.Path, allocators: Allocators) -> dict:
     memory = re.search(r"MemTotal:\s+(\d+) kB", _read("/proc/meminfo"))
     huge = re.search(r"\[(\w+)\]", _read("/sys/kernel/mm/transparent_hugepage/enabled"))
     changed = _said("git", "-C", str(ROOT), "status", "--porcelain", "--", "src", "bench",
-                    "cmake", ":!bench/results")
+                    "cmake", ":!bench/results", ":!bench/comparison")
     return {
         "mode": mode,
         "commit": _said("git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD") or "unknown",

@@ -139,6 +139,8 @@ public:
             slabs_ = leaf.slabs;
         }
         const std::uint32_t unit = back::page_map::unit_in_leaf(address);
+        // No block's address has the first root_, so there are entries by now.
+        // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage)
         if (HAK_UNLIKELY(entries_[unit].load(std::memory_order_relaxed) != wanted_)) twice(block);
         return *slabs_[unit].load(std::memory_order_relaxed);
     }

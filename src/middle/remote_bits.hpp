@@ -12,7 +12,7 @@
  *     remote_bits[w] |= mask     ──▶     remote_bits
  *     dirty: 0 → 1 ?             ──▶     dirty
  *       push slab on owner's stack ───────────────────────▶  stack of notices, one for each class
- *       leave a mark if that was empty ───────────────────▶  which of them are not
+ *       leave a mark unless there is one ─────────────────▶  which of them are worth a look
  *                                                             take the whole stack of a class
  *                                        dirty := 0    ◀──     clear, then ask who owns it
  *                                        remote_bits   ──▶     merge into free_bits

@@ -27,12 +27,27 @@ constexpr unsigned run_attempts_max = 256;
 // It looks at so many of the lowest before it goes on where the last run was found: runs that were
 // given back lower down left pages there, and those further up may be fresh.
 constexpr unsigned low_attempts_max = 16;
-// What sparse use may waste of huge pages. A library to measure against says otherwise
-// (src/CMakeLists.txt).
+// What sparse use may waste of huge pages; and a growing class, of the last one that it opens. The
+// rest that a dense run leaves is taken by others, so this part of it counts. Libraries to measure
+// against say otherwise (src/CMakeLists.txt).
 #ifndef HAKMEM_SPARSE_WASTE
 #define HAKMEM_SPARSE_WASTE huge_pages::unbounded
 #endif
+#ifndef HAKMEM_GROWING_WASTE
+#define HAKMEM_GROWING_WASTE (huge_pages::page_bytes / 8)
+#endif
 constexpr std::size_t sparse_waste_bytes = HAKMEM_SPARSE_WASTE;
+constexpr std::size_t growing_waste_bytes = HAKMEM_GROWING_WASTE;
+constexpr unsigned dense_rest_divisor = 3;
+
+// How often small pages may be joined; and how many superslabs are looked at for that.
+#ifndef HAKMEM_JOIN_INTERVAL
+#define HAKMEM_JOIN_INTERVAL 10
+#endif
+constexpr std::uint64_t join_interval = HAKMEM_JOIN_INTERVAL;  // milliseconds
+constexpr std::uint32_t join_superslabs = 64;
+// A larger block may be touched in some of its pages only, so its slab is never said to be filled.
+constexpr std::size_t filled_block_bytes_max = 2 * base::page_bytes;
 
 // The directory is a list of pages, so that it can grow without moving.
 constexpr std::uint32_t page_superslabs = 1024;
@@ -51,10 +66,12 @@ constinit char* reservation_next HAK_GUARDED_BY(lock) = nullptr;
 constinit char* reservation_end HAK_GUARDED_BY(lock) = nullptr;
 constinit std::size_t reservation_bytes HAK_GUARDED_BY(lock) = first_reservation_bytes;
 constinit std::atomic<std::size_t> reserved{0};
-constinit bool refused HAK_GUARDED_BY(lock) = false;  // whether the kernel has refused space
-constinit std::atomic<std::size_t> memory_limit{0};   // of the process; 0 until asked
-constinit std::atomic<std::uint32_t> vacant{0};       // superslabs without memory
-constinit std::atomic<std::size_t> beside{0};         // bytes mapped beside superslabs
+constinit bool refused HAK_GUARDED_BY(lock) = false;         // whether the kernel has refused space
+constinit std::atomic<std::size_t> memory_limit{0};          // of the process; 0 until asked
+constinit std::atomic<std::uint32_t> vacant{0};              // superslabs without memory
+constinit std::atomic<std::size_t> beside{0};                // bytes mapped beside superslabs
+constinit std::atomic<std::uint64_t> join_looked{0};         // time of the last look for full pages
+constinit std::uint32_t join_next HAK_GUARDED_BY(lock) = 0;  // superslab where the next one begins
 
 DirectoryPage& page_of(std::uint32_t i) {
     return *directory[i / page_superslabs].load(std::memory_order_acquire);
@@ -233,8 +250,13 @@ bool is_hidden(std::uint32_t i) {
 // Says in which pages the memory of a run comes that is the first there. A neighbour that was taken
 // in stage 2 may have been touched by then; what is resident stays as it is.
 void open(const Run& run, Use use) HAK_REQUIRES(lock) {
-    const bool huge = huge_pages::wanted(
-        heap_bytes(), use == Use::dense ? huge_pages::page_bytes : sparse_waste_bytes);
+    std::size_t waste = sparse_waste_bytes;
+    if (use == Use::growing) waste = growing_waste_bytes;
+    if (use == Use::dense) {
+        const base::Units rest{base::bit_count(run.opened & ~run.bits())};
+        waste = rest.bytes() / dense_rest_divisor;
+    }
+    const bool huge = huge_pages::wanted(heap_bytes(), waste);
     superslab::prefer(*run.superslab, run.opened, huge ? os::PageSize::huge : os::PageSize::small);
 }
 // [/open]
@@ -337,8 +359,44 @@ std::size_t purge_within(Slab& slab) {
         // While that held the free units, a searcher may have taken the superslab for full.
         note_room(slab.superslab->index);
     }
-    return purged + slab::purge_free_pages(slab);
+    const std::size_t purged_within = slab::purge_free_pages(slab);
+    if (purged_within > 0) superslab::note_hollow(superslab::run_of(slab));
+    return purged + purged_within;
 }
+
+void purge_quiet(Slab& slab) {
+    if (is_huge(slab) || slab::purge_quiet_pages(slab) == 0) return;
+    superslab::note_hollow(superslab::run_of(slab));
+}
+
+// [join]
+void note_filled(Slab& slab) {
+    if (slab.block_bytes > filled_block_bytes_max) return;
+    superslab::note_filled(superslab::run_of(slab));
+}
+
+void join_full_pages(std::uint64_t now) {
+    if (!os::has_passed(now, join_looked.load(std::memory_order_relaxed), join_interval)) return;
+    if (!lock.try_lock()) return;
+    join_looked.store(now, std::memory_order_relaxed);
+    // What is full wastes as little as the last page of a growing class.
+    const bool worth_it =
+        huge_pages::wanted(heap_bytes(), huge_pages::page_bytes / superslab::full_page_waste);
+    const std::uint32_t count = worth_it ? superslab_count() : 0;
+    for (std::uint32_t i = 0; i < std::min(join_superslabs, count); i++) {
+        if (join_next >= count) join_next = 0;
+        Superslab& superslab = superslab_at(join_next);
+        const std::uint64_t full = superslab::full_page(superslab);
+        if (full == 0) {
+            join_next++;
+            continue;
+        }
+        superslab::join(superslab, full);
+        break;
+    }
+    lock.unlock();
+}
+// [/join]
 
 bool is_huge(Slab& slab) {
     const Run run = superslab::run_of(slab);

@@ -26,9 +26,16 @@
  * everything.
  *
  * **Who takes the first unit of an untouched huge page decides what pages there will be.** They are
- * huge if the heap is large enough for that (back/huge_pages) and the use is *dense*: what is taken
- * will mostly be touched, and more of the kind will follow. Else a page of 2 MiB would be resident
- * for a few blocks. What back/large maps by itself is a part of the heap, so it is counted here.
+ * huge if what that may waste is little beside the heap (back/huge_pages). A *dense* run wastes some
+ * of what it leaves of the page. With a *growing* class that is less, since it will fill the page
+ * soon. *Sparse* use may waste each page, which would be resident for a few blocks. What back/large
+ * maps by itself is a part of the heap, so it is counted here.
+ *
+ * **What has become dense by and by is joined.** Small pages that are full (back/superslab) are made
+ * a huge one, one stretch at a time, by a heap that looks around. So there is little that sparse
+ * use leaves in small pages for long. It takes the kernel about as long as some hundred faults, and
+ * whoever uses that memory waits, so it is not done more often than it takes a twentieth of the
+ * time.
  *
  * The option `sp_slot` turns the sharing off, so that its worth can be measured: a superslab then
  * serves the one class that came to it first, until it is wholly free.
@@ -37,18 +44,19 @@
  * whoever frees units does so first and sets the bit after. Both sides are sequentially consistent,
  * so at least one of them sees the other, and no superslab with room stays hidden.
  *
- * @owns      the directory, the reservation, the count of what is mapped beside superslabs
+ * @owns      the directory, the reservation, the count of what is mapped beside superslabs, the
+ *            position of the search for full pages
  * @calls     back/huge_pages back/meta_arena back/page_map back/slab back/superslab
  *            base/attributes base/bits base/lock_rank base/size_class base/units os/clock
  *            os/environment os/futex_lock os/virtual_memory
- * @threads   any; stage 2 lock-free, except for the first run in a huge page; that, stage 3 and
- *            purging under the lock
+ * @threads   any; stage 2 lock-free, except for the first run in a huge page; that, stage 3,
+ *            purging and joining under the lock
  * @invariant I1 every superslab that has a free unit has its room bit set
  * @failure   a null superslab or slab when the kernel gives no more memory; nothing is lost
  * @cost      stage 2: a search over bits and one compare-and-swap; once in 2 MiB the lock, and a
  *            system call if the size of pages changes; bench: shared_pool
  * @phase     the idea is the recorded SP-SLOT; reshaped in 16; fresh slabs in 20, the
- *            size of the heap in 21, dense and sparse use in 24
+ *            size of the heap in 21, dense and sparse use in 24, growing use and joined pages in 26
  */
 #pragma once
 
@@ -70,9 +78,10 @@ enum class Growth : bool {
 };
 
 /** How much of some memory, and of what will be taken after it, will probably be touched. */
-enum class Use : bool {
-    sparse,  ///< Perhaps little.
-    dense,   ///< Most.
+enum class Use : std::uint8_t {
+    sparse,   ///< Perhaps little.
+    dense,    ///< Most of it; of what comes after it nothing is known.
+    growing,  ///< Most, and soon as much again.
 };
 
 /**
@@ -139,6 +148,26 @@ std::size_t purge(std::uint32_t i, bool all);
  * @return Bytes given back to the system.
  */
 std::size_t purge_within(Slab& slab);
+
+/**
+ * Gives the pages of a slab back that were not wanted for an interval, unless some of it lies in a
+ * huge page; see slab::purge_quiet_pages.
+ * @param slab A slab whose owner's lock is held.
+ */
+void purge_quiet(Slab& slab);
+
+/**
+ * Notes that all blocks of a slab are out.
+ * @param slab A slab whose owner's lock is held.
+ */
+void note_filled(Slab& slab);
+
+/**
+ * Looks for small pages that are full in some of the superslabs, and joins one stretch of them, if
+ * it is time for that and the heap is large enough.
+ * @param now The time.
+ */
+void join_full_pages(std::uint64_t now);
 
 /**
  * @param slab A slab in use.

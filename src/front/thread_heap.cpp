@@ -46,7 +46,7 @@ constexpr unsigned tight_ticks_before_emptying = 32;
 // A heap that has taken so many slabs looks around for what is idle, however soon that is.
 constexpr unsigned slabs_before_tick = 16;
 // A class that fills so much will fill the next slab, too, and need more of them.
-constexpr std::size_t dense_from_bytes = base::mebibyte;
+constexpr std::size_t growing_from_bytes = 256 * base::kibibyte;
 // Slabs that one slow path sweeps.
 constexpr unsigned slice_slabs = 8;
 // Slabs to which a refill takes back what other threads have freed.
@@ -377,7 +377,7 @@ back::Slab* ThreadHeap::slab_with_room(base::ClassId id, Growth growth) {
     // Ask the pool for a slot; then once more after taking in what was freed of any class, and into
     // parked heaps.
     const base::Units held{s.slabs * base::row(id).slab_units};
-    const Use use = held.bytes() >= dense_from_bytes ? Use::dense : Use::sparse;
+    const Use use = held.bytes() >= growing_from_bytes ? Use::growing : Use::sparse;
     back::Slab* slab = back::shared_pool::acquire_slab(id, *this, Growth::refused, use);
     if (slab == nullptr) {
         collect();
@@ -420,7 +420,9 @@ unsigned ThreadHeap::take_blocks(base::ClassId id, unsigned wanted, Slot* blocks
         back::Slab* const slab = taken == 0 ? slab_with_room(id, growth) : state(id).head;
         if (slab == nullptr) break;
         taken += back::slab::take(*slab, wanted - taken, blocks + taken);
-        if (slab->free_count == 0) unlist(*slab);
+        if (slab->free_count > 0) continue;
+        unlist(*slab);
+        back::shared_pool::note_filled(*slab);
     }
     return taken;
 }
@@ -636,6 +638,7 @@ bool ThreadHeap::tick() {
             }
         }
         pending_.flush();
+        back::shared_pool::join_full_pages(now);
         // What was freed into parked heaps is memory, too, that is there already.
         if (grows) middle::orphan_heaps::scavenge(middle::orphan_heaps::Scavenge::parked);
     }
@@ -663,7 +666,7 @@ void ThreadHeap::sweep(std::uint64_t now, std::uint64_t interval) {
     for (unsigned i = 0; i < slice_slabs; i++) {
         if (back::Slab* const slab = swept_next_) {
             swept_next_ = slab == swept_last_ ? nullptr : slab->next;
-            if (!back::shared_pool::is_huge(*slab)) back::slab::purge_quiet_pages(*slab);
+            back::shared_pool::purge_quiet(*slab);
         } else if (swept_class_ < last_class) {
             // What is listed from now on waits for the next sweep.
             swept_next_ = states_[++swept_class_].head;

@@ -458,20 +458,44 @@ UnitRun take_dense(unsigned count) {
     return pool::take(Units{count}, 1, Growth::allowed, Use::dense);
 }
 
-TEST_F(SharedPoolHugePagesDeathTest,
-       TheFirst16MiBComeInSmallPagesAndWhatIsDenseAfterThemInHugeOnes) {
+// A third of what a run leaves of its pages counts, and all of that by default from 16 MiB on.
+TEST_F(SharedPoolHugePagesDeathTest, ADenseRunHasHugePagesIfItLeavesLittleOfThem) {
+    // In a heap of 4 MiB it is to be an eighth, and 24 of 32 units is just as much times two.
+    for (const auto& [units, huge] : {std::pair{8U, false}, std::pair{9U, true}}) {
+        EXPECT_EXIT(in_child([units, huge] {
+                        const PageAdvice advice;
+                        const UnitRun run = take_dense(units);
+                        CHILD_REQUIRE(pool::heap_bytes() == superslab_bytes);
+                        CHILD_REQUIRE((run.superslab->huge != 0) == huge);
+                        CHILD_REQUIRE(PageAdvice::huge == (huge ? 1 : 0));
+                    }),
+                    testing::ExitedWithCode(0), "");
+    }
+    // It leaves nothing.
     EXPECT_EXIT(in_child([] {
                     const PageAdvice advice;
-                    for (unsigned i = 1; i <= 10; i++) {
-                        const Superslab& added = *take_dense(64).superslab;
-                        CHILD_REQUIRE(pool::mapped_bytes() == i * superslab_bytes);
-                        const bool huge = i * superslab_bytes > 16 * mebibyte;
-                        CHILD_REQUIRE(PageAdvice::huge == (huge ? i - 4 : 0));
-                        CHILD_REQUIRE(added.huge == (huge ? all_units : 0));
-                    }
+                    CHILD_REQUIRE(take_dense(64).superslab->huge == all_units);
                     CHILD_REQUIRE(PageAdvice::last_bytes == superslab_bytes);
-                    CHILD_REQUIRE(take(64).superslab->huge == 0);
-                    CHILD_REQUIRE(PageAdvice::huge == 6 && PageAdvice::small == 0);
+                }),
+                testing::ExitedWithCode(0), "");
+}
+
+TEST_F(SharedPoolHugePagesDeathTest, AGrowingClassHasThemFrom2MiBOnAndSparseUseHasNone) {
+    EXPECT_EXIT(in_child([] {
+                    const PageAdvice advice;
+                    const auto take_growing = [] {
+                        return pool::take(Units{1}, 1, Growth::allowed, Use::growing);
+                    };
+                    pool::note_mapped(-std::ptrdiff_t{superslab_bytes - 2 * mebibyte});
+                    CHILD_REQUIRE(take_growing().superslab->huge == 0);
+                    take(31);
+                    pool::note_mapped(1);
+                    CHILD_REQUIRE(take_growing().superslab->huge == all_units << 32);
+                    take(31);
+                    for (int i = 0; i < 10; i++) {
+                        CHILD_REQUIRE(take(64).superslab->huge == 0);
+                    }
+                    CHILD_REQUIRE(PageAdvice::huge == 1 && PageAdvice::small == 0);
                 }),
                 testing::ExitedWithCode(0), "");
 }
@@ -480,12 +504,13 @@ TEST_F(SharedPoolHugePagesDeathTest, WhatIsMappedBesideMakesTheHeapALargerOne) {
     EXPECT_EXIT(in_child([] {
                     const PageAdvice advice;
                     pool::note_mapped(61 * mebibyte);
-                    CHILD_REQUIRE(take_dense(64).superslab->huge == all_units);
+                    CHILD_REQUIRE(take_dense(1).superslab->huge != 0);
                     CHILD_REQUIRE(pool::mapped_bytes() == superslab_bytes);
                     CHILD_REQUIRE(pool::heap_bytes() == 65 * mebibyte);
-                    pool::note_mapped(-61 * std::ptrdiff_t{mebibyte});
-                    CHILD_REQUIRE(take_dense(64).superslab->huge == 0);
-                    CHILD_REQUIRE(pool::heap_bytes() == 2 * superslab_bytes);
+                    take(63);
+                    pool::note_mapped(-65 * std::ptrdiff_t{mebibyte});
+                    CHILD_REQUIRE(take_dense(1).superslab->huge == 0);
+                    CHILD_REQUIRE(pool::heap_bytes() == 2 * superslab_bytes - 4 * mebibyte);
                 }),
                 testing::ExitedWithCode(0), "");
 }
@@ -529,7 +554,7 @@ TEST_F(SharedPoolHugePagesDeathTest, ASlabIsAskedForLikeOtherRuns) {
                     Slab* const sparse = acquire(Use::sparse);
                     CHILD_REQUIRE(!pool::is_huge(*sparse));
                     take(64 - sparse->unit_count);
-                    CHILD_REQUIRE(pool::is_huge(*acquire(Use::dense)));
+                    CHILD_REQUIRE(pool::is_huge(*acquire(Use::growing)));
                 }),
                 testing::ExitedWithCode(0), "");
 }
@@ -576,6 +601,134 @@ TEST_F(SharedPoolHugePagesDeathTest, PurgingWithinASlabInHugePagesBreaksThemUp) 
                     slab.stale = true;
                     CHILD_REQUIRE(pool::purge_within(slab) > 0);
                     CHILD_REQUIRE(PageAdvice::small == 1 && slab.start[0] == 0);
+                }),
+                testing::ExitedWithCode(0), "");
+}
+
+// ---- joining ------------------------------------------------------------------------------------
+
+bool superslab_full() { return back::superslab::full_page(pool::superslab_at(0)) != 0; }
+
+// Fills pages of 2 MiB with slabs of one class, all blocks of which are out.
+struct Filler {
+    static constexpr std::uint64_t page = base::bit_run(0, 32);
+
+    explicit Filler(std::size_t block_bytes) : id(base::class_of(block_bytes)) {
+        owner.tag = 3000003;
+    }
+    void fill_page() {
+        for (unsigned units = 0; units < 32;) {
+            Slab& slab = *pool::acquire_slab(id, owner, Growth::allowed);
+            units += slab.unit_count;
+            pool::note_filled(slab);
+            slabs.push_back(&slab);
+        }
+    }
+
+    ClassId id;
+    back::SlabOwner owner;
+    std::vector<Slab*> slabs;
+};
+
+TEST_F(SharedPoolHugePagesDeathTest, FullPagesAreJoinedOneAtATimeAndNotTooOften) {
+    EXPECT_EXIT(in_child([] {
+                    const PageAdvice advice;
+                    static Filler filler(64);
+                    for (int i = 0; i < 3; i++) filler.fill_page();
+                    CHILD_REQUIRE(PageAdvice::huge == 0);
+                    pool::join_full_pages(1000);
+                    CHILD_REQUIRE(PageAdvice::joins == 1 && PageAdvice::huge == 1);
+                    CHILD_REQUIRE(PageAdvice::joined == pool::superslab_at(0).start);
+                    CHILD_REQUIRE(pool::superslab_at(0).huge == Filler::page);
+                    CHILD_REQUIRE(pool::is_huge(*filler.slabs.front()));
+                    pool::join_full_pages(1009);
+                    CHILD_REQUIRE(PageAdvice::joins == 1);
+                    pool::join_full_pages(1010);
+                    CHILD_REQUIRE(PageAdvice::joins == 2);
+                    CHILD_REQUIRE(pool::superslab_at(0).huge == all_units);
+                    pool::join_full_pages(1020);
+                    CHILD_REQUIRE(pool::superslab_at(1).huge == Filler::page);
+                    pool::join_full_pages(1030);
+                    CHILD_REQUIRE(PageAdvice::joins == 3);
+                }),
+                testing::ExitedWithCode(0), "");
+}
+
+TEST_F(SharedPoolHugePagesDeathTest, WhatCouldNotBeJoinedIsNotTriedAgainAtOnce) {
+    EXPECT_EXIT(in_child([] {
+                    const PageAdvice advice;
+                    static Filler filler(64);
+                    filler.fill_page();
+                    PageAdvice::join_error = ENOMEM;
+                    pool::join_full_pages(1000);
+                    pool::join_full_pages(2000);
+                    CHILD_REQUIRE(PageAdvice::joins == 1 && PageAdvice::small == 1);
+                    CHILD_REQUIRE(pool::superslab_at(0).huge == 0);
+                    // Once more blocks have come and gone there, it is.
+                    PageAdvice::join_error = 0;
+                    for (Slab* const slab : filler.slabs) pool::note_filled(*slab);
+                    pool::join_full_pages(3000);
+                    CHILD_REQUIRE(pool::superslab_at(0).huge == Filler::page);
+                }),
+                testing::ExitedWithCode(0), "");
+}
+
+TEST_F(SharedPoolHugePagesDeathTest, PagesAreNotJoinedInASmallHeapNorAgainstTheOption) {
+    EXPECT_EXIT(in_child([] {
+                    const PageAdvice advice;
+                    static Filler filler(64);
+                    filler.fill_page();
+                    {
+                        const tests::ChangedOption never(&os::Options::huge_pages, 0);
+                        pool::join_full_pages(1000);
+                    }
+                    {
+                        const tests::ChangedOption lean(&os::Options::purge_thread, 1);
+                        pool::join_full_pages(2000);
+                    }
+                    pool::note_mapped(-std::ptrdiff_t{superslab_bytes - 2 * mebibyte});
+                    pool::join_full_pages(3000);
+                    CHILD_REQUIRE(PageAdvice::joins == 0);
+                    pool::note_mapped(1);
+                    pool::join_full_pages(4000);
+                    CHILD_REQUIRE(PageAdvice::joins == 1);
+                }),
+                testing::ExitedWithCode(0), "");
+}
+
+// Nobody knows how much of such a block was touched.
+TEST_F(SharedPoolHugePagesDeathTest, SlabsOfLargerBlocksAreNeverFilled) {
+    for (const auto& [bytes, joins] : {std::pair{8192U, 1U}, std::pair{8193U, 0U}}) {
+        EXPECT_EXIT(in_child([bytes, joins] {
+                        const PageAdvice advice;
+                        static Filler filler(bytes);
+                        filler.fill_page();
+                        pool::join_full_pages(1000);
+                        CHILD_REQUIRE(PageAdvice::joins == joins);
+                    }),
+                    testing::ExitedWithCode(0), "");
+    }
+}
+
+TEST_F(SharedPoolHugePagesDeathTest, ASlabFromWhichPagesWereTakenIsNotFilled) {
+    EXPECT_EXIT(in_child([] {
+                    const PageAdvice advice;
+                    static Filler filler(64);
+                    filler.fill_page();
+                    // An eighth of the page may be missing, one unit more may not.
+                    unsigned hollow = 0;
+                    for (std::size_t i = 0; hollow <= 4; i++) {
+                        CHILD_REQUIRE(superslab_full());
+                        Slab& slab = *filler.slabs[i];
+                        slab.stale = true;  // as after frees
+                        if (i % 2 == 0) {
+                            pool::purge_quiet(slab);
+                        } else {
+                            CHILD_REQUIRE(pool::purge_within(slab) > 0);
+                        }
+                        hollow += slab.unit_count;
+                    }
+                    CHILD_REQUIRE(!superslab_full());
                 }),
                 testing::ExitedWithCode(0), "");
 }

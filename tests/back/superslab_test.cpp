@@ -516,6 +516,8 @@ constexpr unsigned page_units = 32;  // of one huge page
 constexpr std::uint64_t first_page = 0xffffffff;
 constexpr std::uint64_t second_page = first_page << page_units;
 
+constexpr int collapse = 25;  // MADV_COLLAPSE
+
 struct Advice {
     const void* start;
     std::size_t bytes;
@@ -552,7 +554,8 @@ private:
             if (start >= watched && start < watched + superslab_bytes) {
                 seen.push_back({address, bytes, advice});
             }
-            const bool about_size = advice == MADV_HUGEPAGE || advice == MADV_NOHUGEPAGE;
+            const bool about_size =
+                advice == MADV_HUGEPAGE || advice == MADV_NOHUGEPAGE || advice == collapse;
             return about_size ? 0 : madvise(address, bytes, advice);
         },
         kernel_calls.residency,
@@ -814,6 +817,108 @@ TEST(Superslab, OnlyThePagesThatARunTouchesAreBrokenUpAndOnlyOnceAndWhatIsFreeTh
                                             about(*s, page_units, page_units, MADV_DONTNEED)}));
     EXPECT_EQ(s->huge, 0u);
     EXPECT_EQ(s->taken, base::bit_run(0, 5));
+}
+
+// ---- joining ------------------------------------------------------------------------------------
+
+constexpr unsigned full_units = page_units - page_units / superslab::full_page_waste;
+
+// Takes some units, all blocks of which are out.
+UnitRun take_filled(Superslab& s, unsigned count) {
+    const UnitRun run = take(s, count);
+    superslab::note_filled(run);
+    return run;
+}
+
+TEST(Superslab, AStretchIsFullOnceAllButAnEighthOfItIsTakenAndFilled) {
+    Fixture s;
+    take_filled(*s, full_units - 1);
+    take(*s, page_units - full_units);  // taken only
+    EXPECT_EQ(superslab::full_page(*s), 0u);
+    const UnitRun last = take_filled(*s, 1);
+    EXPECT_EQ(superslab::full_page(*s), first_page);
+    superslab::give_back(last);  // filled only
+    EXPECT_EQ(superslab::full_page(*s), 0u);
+    take(*s, 1);  // it is resident as before
+    EXPECT_EQ(superslab::full_page(*s), first_page);
+}
+
+TEST(Superslab, OfTwoFullStretchesTheFirstIsTold) {
+    Fixture s;
+    take_filled(*s, superslab_units);
+    EXPECT_EQ(superslab::full_page(*s), first_page);
+    superslab::prefer(*s, first_page, os::PageSize::huge);  // in which nothing is to be joined
+    EXPECT_EQ(superslab::full_page(*s), second_page);
+    superslab::prefer(*s, second_page, os::PageSize::huge);
+    EXPECT_EQ(superslab::full_page(*s), 0u);
+}
+
+TEST(Superslab, WhatIsGivenBackIsFilledNoMore) {
+    Fixture s;
+    const UnitRun run = take_filled(*s, page_units);
+    superslab::note_hollow(run);
+    EXPECT_EQ(superslab::full_page(*s), 0u);
+    superslab::note_filled(run);
+    EXPECT_EQ(superslab::full_page(*s), first_page);
+    superslab::give_back(run);
+    superslab::purge(*s, true);
+    take(*s, page_units);
+    EXPECT_EQ(superslab::full_page(*s), 0u);
+    superslab::note_filled(run);
+    superslab::give_back(run);
+    char* const start = superslab::vacate(*s);
+    superslab::occupy(*s, start);
+    take(*s, page_units);
+    EXPECT_EQ(superslab::full_page(*s), 0u);
+}
+
+TEST(Superslab, JoinedPagesAreHugeOnes) {
+    Fixture s;
+    take_filled(*s, superslab_units);
+    const Advices advices(*s);
+    EXPECT_TRUE(superslab::join(*s, second_page));
+    EXPECT_EQ(Advices::take(), (std::vector{about(*s, page_units, page_units, MADV_HUGEPAGE),
+                                            about(*s, page_units, page_units, collapse)}));
+    EXPECT_EQ(s->huge, second_page);
+    EXPECT_EQ(superslab::full_page(*s), first_page);
+}
+
+TEST(Superslab, PagesThatCannotBeJoinedStaySmallAndWaitForOthersToBeFilled) {
+    Fixture s;
+    const UnitRun run = take_filled(*s, page_units);
+    for (const std::uint64_t refused : {1U, 2U}) {  // the wish, or joining itself
+        FaultInjection faults({.calls = FaultInjection::advise, .first = refused, .last = refused});
+        EXPECT_FALSE(superslab::join(*s, first_page));
+        EXPECT_EQ(s->huge, 0u);
+        EXPECT_EQ(superslab::full_page(*s), 0u);
+        superslab::note_filled(run);
+        EXPECT_EQ(superslab::full_page(*s), first_page);
+    }
+}
+
+TEST(Superslab, JoiningKeepsTheContentsWhileOthersUseThem) {
+    Fixture s;
+    const UnitRun run = take_filled(*s, page_units);
+    soil(run);
+    std::atomic<bool> going{true};
+    std::thread other([&] {
+        for (unsigned char round = 2; going; round++) {
+            for (std::size_t i = 0; i < run.count.bytes(); i += base::page_bytes) {
+                run.start()[i + 1] = static_cast<char>(round);
+                ASSERT_EQ(run.start()[i + 1], static_cast<char>(round));
+            }
+        }
+    });
+    // Whether the kernel can do it or not.
+    for (int i = 0; i < 20; i++) {
+        superslab::join(*s, first_page);
+        superslab::prefer(*s, first_page, os::PageSize::small);
+    }
+    going = false;
+    other.join();
+    for (std::size_t i = 0; i < run.count.bytes(); i += base::page_bytes) {
+        EXPECT_EQ(run.start()[i], 1);
+    }
 }
 
 // ---- against a model of one unit at a time ------------------------------------------------------

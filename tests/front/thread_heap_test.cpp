@@ -338,7 +338,7 @@ TEST(ThreadHeap, AnEmptySlabGoesBackToThePoolExceptTheLastOfItsClass) {
 using ThreadHeapDeathTest = tests::Pristine;
 
 // In a pool where nothing is free but what the test leaves.
-TEST_F(ThreadHeapDeathTest, AClassAsksForHugePagesOnceItHasOneMiBInSlabs) {
+TEST_F(ThreadHeapDeathTest, AClassAsksForHugePagesOnceItHas256KiBInSlabs) {
     EXPECT_EXIT(
         tests::in_child([] {
             using tests::PageAdvice;
@@ -347,7 +347,7 @@ TEST_F(ThreadHeapDeathTest, AClassAsksForHugePagesOnceItHasOneMiBInSlabs) {
             const ChangedOption no_magazines(&Options::magazine_blocks, 0);
             constexpr unsigned page_units = 32;
             const unsigned slab_units = base::row(biggest).slab_units;
-            const unsigned sparse_slabs = base::mebibyte / base::unit_bytes / slab_units;
+            const unsigned sparse_slabs = 256 * base::kibibyte / base::unit_bytes / slab_units;
             const auto take_units = [](unsigned count) {
                 back::shared_pool::take(base::Units{count}, 1, back::shared_pool::Growth::allowed);
             };
@@ -378,6 +378,23 @@ TEST_F(ThreadHeapDeathTest, AClassAsksForHugePagesOnceItHasOneMiBInSlabs) {
             CHILD_REQUIRE(PageAdvice::huge == 1 && PageAdvice::small == 1);
         }),
         testing::ExitedWithCode(0), "");
+}
+
+TEST_F(ThreadHeapDeathTest, AHeapThatLooksAroundJoinsWhatItHasFilled) {
+    EXPECT_EXIT(tests::in_child([] {
+                    using tests::PageAdvice;
+                    const PageAdvice advice;
+                    const ClassId id = base::class_of(64);
+                    Own heap;
+                    // Slab by slab; the first 2 MiB come in small pages.
+                    for (int i = 0; i < 2000 && PageAdvice::joins == 0; i++) {
+                        take(*heap, id, base::row(id).blocks);
+                        os::sleep_milliseconds(1);
+                    }
+                    CHILD_REQUIRE(PageAdvice::joins == 1);
+                    CHILD_REQUIRE(back::shared_pool::superslab_at(0).huge != 0);
+                }),
+                testing::ExitedWithCode(0), "");
 }
 
 // ---- capacity -----------------------------------------------------------------------------------

@@ -1,9 +1,10 @@
 // Counts what the kernel is advised about the size of pages, and keeps it from the kernel: not
-// every one takes such advice.
+// every one takes such advice. Joining can be refused.
 #pragma once
 
 #include <sys/mman.h>
 
+#include <cerrno>
 #include <cstddef>
 
 #include "os/virtual_memory.hpp"
@@ -16,12 +17,22 @@ struct PageAdvice {
     static inline unsigned huge = 0;           ///< How often huge pages were asked for.
     static inline unsigned small = 0;          ///< How often small ones were.
     static inline std::size_t last_bytes = 0;  ///< For how much the last time.
+    static inline unsigned joins = 0;          ///< How often pages were to be joined.
+    static inline int join_error = 0;          ///< The errno that this ends with, or 0.
+    static inline void* joined = nullptr;      ///< Which pages the last time.
+    static constexpr int collapse = 25;        ///< MADV_COLLAPSE
 
     static constexpr os::MemoryCalls calls = {
         kernel_calls.map,
         kernel_calls.unmap,
         kernel_calls.remap,
         [](void* address, std::size_t bytes, int advice) {
+            if (advice == collapse) {
+                joins++;
+                joined = address;
+                errno = join_error;
+                return join_error == 0 ? 0 : -1;
+            }
             if (advice != MADV_HUGEPAGE && advice != MADV_NOHUGEPAGE) {
                 return madvise(address, bytes, advice);
             }
@@ -33,7 +44,8 @@ struct PageAdvice {
     };
 
     PageAdvice() {
-        huge = small = 0;
+        huge = small = joins = 0;
+        join_error = 0;
         os::set_memory_calls(&calls);
     }
     ~PageAdvice() { os::set_memory_calls(nullptr); }

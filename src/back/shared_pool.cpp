@@ -27,25 +27,27 @@ constexpr unsigned run_attempts_max = 256;
 // It looks at so many of the lowest before it goes on where the last run was found: runs that were
 // given back lower down left pages there, and those further up may be fresh.
 constexpr unsigned low_attempts_max = 16;
-// What sparse use may waste of huge pages; and a growing class, of the last one that it opens. The
-// rest that a dense run leaves is taken by others, so this part of it counts. Libraries to measure
-// against say otherwise (src/CMakeLists.txt).
-#ifndef HAKMEM_SPARSE_WASTE
-#define HAKMEM_SPARSE_WASTE huge_pages::unbounded
+
+// Libraries to measure against have the rule of an earlier phase for huge pages, or never join small
+// ones (src/CMakeLists.txt).
+#ifndef HAKMEM_RULE_OF_PHASE
+#define HAKMEM_RULE_OF_PHASE 26
 #endif
-#ifndef HAKMEM_GROWING_WASTE
-#define HAKMEM_GROWING_WASTE (huge_pages::page_bytes / 8)
+#ifndef HAKMEM_JOINS
+#define HAKMEM_JOINS true
 #endif
-constexpr std::size_t sparse_waste_bytes = HAKMEM_SPARSE_WASTE;
-constexpr std::size_t growing_waste_bytes = HAKMEM_GROWING_WASTE;
+constexpr unsigned rule = HAKMEM_RULE_OF_PHASE;
+constexpr bool joins = HAKMEM_JOINS && rule >= 26;
+constexpr std::size_t sparse_waste_bytes =
+    rule >= 24 ? huge_pages::unbounded : huge_pages::page_bytes;
+// A growing class wastes some of the last page that it opens, and fills the others.
+constexpr std::size_t growing_waste_bytes = huge_pages::page_bytes / (rule >= 26 ? 8 : 1);
+// The rest that a dense run leaves is taken by others, so this part of it counts.
 constexpr unsigned dense_rest_divisor = 3;
 
-// How often small pages may be joined; and how many superslabs are looked at for that.
-#ifndef HAKMEM_JOIN_INTERVAL
-#define HAKMEM_JOIN_INTERVAL 10
-#endif
-constexpr std::uint64_t join_interval = HAKMEM_JOIN_INTERVAL;  // milliseconds
-constexpr std::uint32_t join_superslabs = 64;
+constexpr std::size_t full_waste_bytes = huge_pages::page_bytes / superslab::full_waste_divisor;
+constexpr std::uint64_t join_interval = 10;    // milliseconds between two looks for full pages
+constexpr std::uint32_t join_superslabs = 64;  // that are looked at then
 // A larger block may be touched in some of its pages only, so its slab is never said to be filled.
 constexpr std::size_t filled_block_bytes_max = 2 * base::page_bytes;
 
@@ -247,16 +249,18 @@ bool is_hidden(std::uint32_t i) {
 }
 
 // [open]
+// What may be wasted if a run comes in huge pages where it is the first.
+std::size_t waste_of(const Run& run, Use use) {
+    if (use == Use::sparse) return sparse_waste_bytes;
+    if (use == Use::growing || rule < 26) return growing_waste_bytes;
+    const base::Units rest{base::bit_count(run.opened & ~run.bits())};
+    return rest.bytes() / dense_rest_divisor;
+}
+
 // Says in which pages the memory of a run comes that is the first there. A neighbour that was taken
 // in stage 2 may have been touched by then; what is resident stays as it is.
 void open(const Run& run, Use use) HAK_REQUIRES(lock) {
-    std::size_t waste = sparse_waste_bytes;
-    if (use == Use::growing) waste = growing_waste_bytes;
-    if (use == Use::dense) {
-        const base::Units rest{base::bit_count(run.opened & ~run.bits())};
-        waste = rest.bytes() / dense_rest_divisor;
-    }
-    const bool huge = huge_pages::wanted(heap_bytes(), waste);
+    const bool huge = huge_pages::wanted(heap_bytes(), waste_of(run, use));
     superslab::prefer(*run.superslab, run.opened, huge ? os::PageSize::huge : os::PageSize::small);
 }
 // [/open]
@@ -379,9 +383,7 @@ void join_full_pages(std::uint64_t now) {
     if (!os::has_passed(now, join_looked.load(std::memory_order_relaxed), join_interval)) return;
     if (!lock.try_lock()) return;
     join_looked.store(now, std::memory_order_relaxed);
-    // What is full wastes as little as the last page of a growing class.
-    const bool worth_it =
-        huge_pages::wanted(heap_bytes(), huge_pages::page_bytes / superslab::full_page_waste);
+    const bool worth_it = joins && huge_pages::wanted(heap_bytes(), full_waste_bytes);
     const std::uint32_t count = worth_it ? superslab_count() : 0;
     for (std::uint32_t i = 0; i < std::min(join_superslabs, count); i++) {
         if (join_next >= count) join_next = 0;

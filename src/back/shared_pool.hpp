@@ -26,16 +26,15 @@
  * everything.
  *
  * **Who takes the first unit of an untouched huge page decides what pages there will be.** They are
- * huge if what that may waste is little beside the heap (back/huge_pages). A *dense* run wastes some
- * of what it leaves of the page. With a *growing* class that is less, since it will fill the page
- * soon. *Sparse* use may waste each page, which would be resident for a few blocks. What back/large
- * maps by itself is a part of the heap, so it is counted here.
+ * huge if what that may waste is little beside the heap (back/huge_pages). A *dense* run may waste
+ * a part of what it leaves of the page. A *growing* class will fill the page soon, and may waste
+ * some of the last one. *Sparse* use may waste each page, which would be resident for a few blocks.
+ * What back/large maps by itself is a part of the heap, so it is counted here.
  *
- * **What has become dense by and by is joined.** Small pages that are full (back/superslab) are made
- * a huge one, one stretch at a time, by a heap that looks around. So there is little that sparse
- * use leaves in small pages for long. It takes the kernel about as long as some hundred faults, and
- * whoever uses that memory waits, so it is not done more often than it takes a twentieth of the
- * time.
+ * **What has become dense by and by is joined.** Small pages that are full (back/superslab) become
+ * a huge one, a stretch at a time, when a heap looks around. So what sparse use was the first in
+ * does not stay in small pages for good. It takes the kernel half a millisecond, in which whoever
+ * uses that memory waits; so there is an interval between two.
  *
  * The option `sp_slot` turns the sharing off, so that its worth can be measured: a superslab then
  * serves the one class that came to it first, until it is wholly free.
@@ -56,7 +55,7 @@
  * @cost      stage 2: a search over bits and one compare-and-swap; once in 2 MiB the lock, and a
  *            system call if the size of pages changes; bench: shared_pool
  * @phase     the idea is the recorded SP-SLOT; reshaped in 16; fresh slabs in 20, the
- *            size of the heap in 21, dense and sparse use in 24, growing use and joined pages in 26
+ *            size of the heap in 21, dense and sparse use in 24, growing use and joining in 26
  */
 #pragma once
 

@@ -21,7 +21,7 @@ static_assert(slabs_bytes % base::page_bytes == 0, "bitmaps begin on a page of t
 constexpr unsigned huge_page_units = huge_pages::page_bytes / base::unit_bytes;
 static_assert(base::superslab_units % huge_page_units == 0, "no huge page serves two superslabs");
 // Of the units of a stretch that is full; the rest is what a huge page may waste of it.
-constexpr unsigned full_page_units = huge_page_units - huge_page_units / full_page_waste;
+constexpr unsigned full_page_units = huge_page_units - huge_page_units / full_waste_divisor;
 
 // [bitmaps]
 // Bitmaps lie with those of about their length, so that short ones share pages. Lengths are powers

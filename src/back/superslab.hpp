@@ -101,7 +101,7 @@ struct Run {
 
 namespace superslab {
 
-constexpr unsigned full_page_waste = 8;  ///< At most an eighth of a full stretch is not resident.
+constexpr unsigned full_waste_divisor = 8;  ///< Of a full stretch one part in so many may be empty.
 
 /**
  * Makes the record of a superslab, which has no memory yet: all its units are taken.

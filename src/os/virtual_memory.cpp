@@ -72,8 +72,8 @@ void* map_aligned(std::size_t bytes, std::size_t alignment, int protection, int 
 // [/align]
 
 // [try_advice]
-// Gives advice that only newer kernels know. One that does not know it, or a filter that forbids it,
-// will not think again, and is not asked again.
+// Gives advice that only newer kernels know. One that does not know it, or a filter that forbids
+// it, will not think again, and is not asked again.
 bool try_advice(void* start, std::size_t bytes, int advice, std::atomic<bool>& possible,
                 std::atomic<std::uint64_t>& counter) {
     if (!possible.load(std::memory_order_relaxed)) return false;

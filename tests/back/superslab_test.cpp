@@ -821,7 +821,7 @@ TEST(Superslab, OnlyThePagesThatARunTouchesAreBrokenUpAndOnlyOnceAndWhatIsFreeTh
 
 // ---- joining ------------------------------------------------------------------------------------
 
-constexpr unsigned full_units = page_units - page_units / superslab::full_page_waste;
+constexpr unsigned full_units = page_units - page_units / superslab::full_waste_divisor;
 
 // Takes some units, all blocks of which are out.
 UnitRun take_filled(Superslab& s, unsigned count) {

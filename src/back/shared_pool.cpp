@@ -28,8 +28,8 @@ constexpr unsigned run_attempts_max = 256;
 // given back lower down left pages there, and those further up may be fresh.
 constexpr unsigned low_attempts_max = 16;
 
-// Libraries to measure against have the rule of an earlier phase for huge pages, or never join small
-// ones (src/CMakeLists.txt).
+// Libraries to measure against have the rule of an earlier phase for huge pages, or never join
+// small ones (src/CMakeLists.txt).
 #ifndef HAKMEM_RULE_OF_PHASE
 #define HAKMEM_RULE_OF_PHASE 26
 #endif

@@ -46,10 +46,14 @@ constexpr std::size_t growing_waste_bytes = huge_pages::page_bytes / (rule >= 26
 constexpr unsigned dense_rest_divisor = 3;
 
 constexpr std::size_t full_waste_bytes = huge_pages::page_bytes / superslab::full_waste_divisor;
-constexpr std::uint64_t join_interval = 10;    // milliseconds between two looks for full pages
-constexpr std::uint32_t join_superslabs = 64;  // that are looked at then
+// So many superslabs are looked at for full pages, and then comes a pause. It is as much longer than
+// it took to join pages as keeps that to a twentieth of the time, and doubles with each refusal.
+constexpr std::uint32_t join_superslabs = 64;
+constexpr std::uint64_t join_pause_min = 10;  // milliseconds
+constexpr std::uint64_t join_pause_max = 10240;
+constexpr std::uint64_t join_pause_factor = 19;
 // A larger block may be touched in some of its pages only, so its slab is never said to be filled.
-constexpr std::size_t filled_block_bytes_max = 2 * base::page_bytes;
+constexpr std::size_t filled_block_bytes_max = base::page_bytes;
 
 // The directory is a list of pages, so that it can grow without moving.
 constexpr std::uint32_t page_superslabs = 1024;
@@ -68,11 +72,12 @@ constinit char* reservation_next HAK_GUARDED_BY(lock) = nullptr;
 constinit char* reservation_end HAK_GUARDED_BY(lock) = nullptr;
 constinit std::size_t reservation_bytes HAK_GUARDED_BY(lock) = first_reservation_bytes;
 constinit std::atomic<std::size_t> reserved{0};
-constinit bool refused HAK_GUARDED_BY(lock) = false;         // whether the kernel has refused space
-constinit std::atomic<std::size_t> memory_limit{0};          // of the process; 0 until asked
-constinit std::atomic<std::uint32_t> vacant{0};              // superslabs without memory
-constinit std::atomic<std::size_t> beside{0};                // bytes mapped beside superslabs
-constinit std::atomic<std::uint64_t> join_looked{0};         // time of the last look for full pages
+constinit bool refused HAK_GUARDED_BY(lock) = false;  // whether the kernel has refused space
+constinit std::atomic<std::size_t> memory_limit{0};   // of the process; 0 until asked
+constinit std::atomic<std::uint32_t> vacant{0};       // superslabs without memory
+constinit std::atomic<std::size_t> beside{0};         // bytes mapped beside superslabs
+constinit std::uint64_t join_looked HAK_GUARDED_BY(lock) = 0;  // when full pages were looked for
+constinit std::uint64_t join_pause HAK_GUARDED_BY(lock) = join_pause_min;  // until the next time
 constinit std::uint32_t join_next HAK_GUARDED_BY(lock) = 0;  // superslab where the next one begins
 
 DirectoryPage& page_of(std::uint32_t i) {
@@ -238,6 +243,7 @@ void unmap_if_empty(Superslab& superslab) {
         return;
     }
     superslab.huge.store(0, std::memory_order_relaxed);
+    superslab.broken.store(0, std::memory_order_relaxed);
     reserved.fetch_sub(base::superslab_bytes, std::memory_order_relaxed);
     vacant.fetch_add(1, std::memory_order_relaxed);
 }
@@ -369,6 +375,7 @@ std::size_t purge_within(Slab& slab) {
 }
 
 void purge_quiet(Slab& slab) {
+    // Pages that are joined meanwhile are split again, which is as harmless as it is seldom.
     if (is_huge(slab) || slab::purge_quiet_pages(slab) == 0) return;
     superslab::note_hollow(superslab::run_of(slab));
 }
@@ -379,22 +386,29 @@ void note_filled(Slab& slab) {
     superslab::note_filled(superslab::run_of(slab));
 }
 
-void join_full_pages(std::uint64_t now) {
-    if (!os::has_passed(now, join_looked.load(std::memory_order_relaxed), join_interval)) return;
-    if (!lock.try_lock()) return;
-    join_looked.store(now, std::memory_order_relaxed);
-    const bool worth_it = joins && huge_pages::wanted(heap_bytes(), full_waste_bytes);
-    const std::uint32_t count = worth_it ? superslab_count() : 0;
+// Joins a stretch that is full, if one is found.
+void join_next_full() HAK_REQUIRES(lock) {
+    const std::uint32_t count = superslab_count();
     for (std::uint32_t i = 0; i < std::min(join_superslabs, count); i++) {
         if (join_next >= count) join_next = 0;
         Superslab& superslab = superslab_at(join_next);
-        const std::uint64_t full = superslab::full_page(superslab);
-        if (full == 0) {
-            join_next++;
-            continue;
+        if (const std::uint64_t full = superslab::full_page(superslab); full != 0) {
+            const std::uint64_t begun = os::milliseconds();
+            const bool joined = superslab::join(superslab, full);
+            const std::uint64_t taken = os::milliseconds() - begun;
+            join_pause = joined ? std::max(join_pause_min, taken * join_pause_factor)
+                                : std::min(join_pause * 2, join_pause_max);
+            return;
         }
-        superslab::join(superslab, full);
-        break;
+        join_next++;
+    }
+}
+
+void join_full_pages() {
+    if (!joins || !lock.try_lock()) return;
+    if (os::has_passed(os::milliseconds(), join_looked, join_pause)) {
+        if (huge_pages::wanted(heap_bytes(), full_waste_bytes)) join_next_full();
+        join_looked = os::milliseconds();
     }
     lock.unlock();
 }

@@ -33,8 +33,8 @@
  *
  * **What has become dense by and by is joined.** Small pages that are full (back/superslab) become
  * a huge one, a stretch at a time, when a heap looks around. So what sparse use was the first in
- * does not stay in small pages for good. It takes the kernel half a millisecond, in which whoever
- * uses that memory waits; so there is an interval between two.
+ * does not stay in small pages for good. It takes the kernel some hundred microseconds and more,
+ * in which whoever uses that memory waits; so there is a pause between two.
  *
  * The option `sp_slot` turns the sharing off, so that its worth can be measured: a superslab then
  * serves the one class that came to it first, until it is wholly free.
@@ -164,9 +164,8 @@ void note_filled(Slab& slab);
 /**
  * Looks for small pages that are full in some of the superslabs, and joins one stretch of them, if
  * it is time for that and the heap is large enough.
- * @param now The time.
  */
-void join_full_pages(std::uint64_t now);
+void join_full_pages();
 
 /**
  * @param slab A slab in use.

@@ -290,6 +290,11 @@ void prefer(Superslab& superslab, std::uint64_t units, os::PageSize size) {
         pages.count.value = base::take_run(others, pages.first);
         if (!os::prefer_pages(pages.start(), pages.count.bytes(), size)) continue;
         superslab.huge.fetch_xor(pages.bits(), std::memory_order_relaxed);
+        if (size == os::PageSize::small) {
+            superslab.broken.fetch_or(pages.bits(), std::memory_order_relaxed);
+        } else {
+            superslab.broken.fetch_and(~pages.bits(), std::memory_order_relaxed);
+        }
     }
 }
 
@@ -318,21 +323,22 @@ void note_hollow(const Run& run) {
 std::uint64_t full_page(const Superslab& superslab) {
     const std::uint64_t full = superslab.taken.load(std::memory_order_relaxed) &
                                superslab.filled.load(std::memory_order_relaxed) &
-                               ~superslab.huge.load(std::memory_order_relaxed);
+                               ~superslab.huge.load(std::memory_order_relaxed) &
+                               ~superslab.broken.load(std::memory_order_relaxed);
     const std::uint64_t pages = pages_with(full, full_page_units);
     return pages == 0 ? 0 : whole_huge_pages(pages & (~pages + 1));
 }
 
 bool join(Superslab& superslab, std::uint64_t units) {
-    Run pages{&superslab};
-    std::uint64_t rest = units;
-    pages.count.value = base::take_run(rest, pages.first);
-    prefer(superslab, units, os::PageSize::huge);
-    const bool wished = (superslab.huge.load(std::memory_order_relaxed) & units) == units;
-    if (wished && os::join_pages(pages.start(), pages.count.bytes())) return true;
-    prefer(superslab, units, os::PageSize::small);
-    note_hollow(pages);
-    return false;
+    const Run page{&superslab, base::lowest_bit(units), base::Units{huge_page_units}};
+    const bool joined = os::join_pages(page.start(), page.count.bytes());
+    if (joined) {
+        // What is given back of it shall come in a huge page again.
+        prefer(superslab, units, os::PageSize::huge);
+    } else {
+        note_hollow(page);
+    }
+    return joined;
 }
 // [/join]
 

@@ -26,7 +26,8 @@
  *
  * A stretch of small pages as long as a huge one is *full* when nearly all of its units are taken
  * and *filled*: all their blocks were out at once some time, so that hardly a page of them is not
- * resident. Such a stretch can be *joined*, which costs time and no memory.
+ * resident. Such a stretch can be *joined*, which costs time and hardly any memory. One that was
+ * broken up stays in small pages, however full, until it is opened anew.
  *
  * Where address space is short a wholly free superslab gives its memory up. Its record stays, with
  * all units taken, until it gets memory again.
@@ -75,6 +76,7 @@ struct Superslab {
         start;            ///< First byte, aligned to superslab_bytes; null while it has no memory.
     std::uint32_t index;  ///< const: its number in the pool's directory.
     std::atomic<std::uint64_t> filled;  ///< Units that are resident for the most part.
+    std::atomic<std::uint64_t> broken;  ///< Units whose pages are not to be joined.
     alignas(base::cache_line_bytes) std::atomic<std::uint64_t> taken;  ///< Units with a master.
     std::atomic<std::uint64_t> recent;      ///< Dirty units of the younger generation.
     std::atomic<std::uint64_t> old;         ///< Dirty units of the older generation.
@@ -194,15 +196,15 @@ void note_hollow(const Run& run);
 
 /**
  * @param superslab The superslab.
- * @return All units of the first stretch that is full and in small pages, or 0.
+ * @return All units of the first stretch that is full and could be joined, or 0.
  */
 std::uint64_t full_page(const Superslab& superslab);
 
 /**
- * Joins small pages to huge ones. What the kernel refuses stays in small pages, and is not full
- * before other units there are filled.
+ * Joins small pages to a huge one. What the kernel refuses stays as it is, and is not full before
+ * units there are filled once more.
  * @param superslab The superslab. Only one thread at a time may do this, prefer or purge.
- * @param units All units of one stretch that is full.
+ * @param units All units of a stretch that is full.
  * @return Whether that came about.
  */
 bool join(Superslab& superslab, std::uint64_t units);

@@ -638,7 +638,7 @@ bool ThreadHeap::tick() {
             }
         }
         pending_.flush();
-        back::shared_pool::join_full_pages(now);
+        back::shared_pool::join_full_pages();
         // What was freed into parked heaps is memory, too, that is there already.
         if (grows) middle::orphan_heaps::scavenge(middle::orphan_heaps::Scavenge::parked);
     }

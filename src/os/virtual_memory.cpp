@@ -71,22 +71,6 @@ void* map_aligned(std::size_t bytes, std::size_t alignment, int protection, int 
 }
 // [/align]
 
-// [try_advice]
-// Gives advice that only newer kernels know. One that does not know it, or a filter that forbids
-// it, will not think again, and is not asked again.
-bool try_advice(void* start, std::size_t bytes, int advice, std::atomic<bool>& possible,
-                std::atomic<std::uint64_t>& counter) {
-    if (!possible.load(std::memory_order_relaxed)) return false;
-    count(counter);
-    const int saved_errno = errno;
-    if (calls().advise(start, bytes, advice) == 0) return true;
-    const bool for_now = errno == ENOMEM || errno == EAGAIN || errno == EBUSY;
-    if (!for_now) possible.store(false, std::memory_order_relaxed);
-    errno = saved_errno;
-    return false;
-}
-// [/try_advice]
-
 }  // namespace
 
 void set_memory_calls(const MemoryCalls* replacement) {
@@ -144,17 +128,28 @@ bool purge(void* start, std::size_t bytes) {
 
 // [populate]
 void populate(void* start, std::size_t bytes) {
+    // A kernel that does not know the advice, or a filter that forbids it, will not think again.
     static constinit std::atomic<bool> possible{true};
+    if (!possible.load(std::memory_order_relaxed)) return;
+    count(counters.populate);
     constexpr int populate_write = 23;  // MADV_POPULATE_WRITE; older headers have no name for it
-    try_advice(start, bytes, populate_write, possible, counters.populate);
-}
-
-bool join_pages(void* start, std::size_t bytes) {
-    static constinit std::atomic<bool> possible{true};
-    constexpr int collapse = 25;  // MADV_COLLAPSE
-    return try_advice(start, bytes, collapse, possible, counters.join);
+    const int saved_errno = errno;
+    if (calls().advise(start, bytes, populate_write) == 0) return;
+    if (errno != ENOMEM && errno != EAGAIN) possible.store(false, std::memory_order_relaxed);
+    errno = saved_errno;
 }
 // [/populate]
+
+// [join]
+bool join_pages(void* start, std::size_t bytes) {
+    count(counters.join);
+    constexpr int collapse = 25;  // MADV_COLLAPSE
+    const int saved_errno = errno;
+    const bool joined = calls().advise(start, bytes, collapse) == 0;
+    errno = saved_errno;
+    return joined;
+}
+// [/join]
 
 bool prefer_pages(void* start, std::size_t bytes, PageSize size) {
     count(counters.prefer);

@@ -163,12 +163,12 @@ bool prefer_pages(void* start, std::size_t bytes, PageSize size);
 
 /**
  * Joins the small pages of each huge one in a stretch of memory, by copying them, and makes what is
- * not resident there resident. Who uses the memory meanwhile waits. Linux can since 6.1; errno
- * stays.
- * @param start Start of mapped memory that shall come in huge pages (prefer_pages); a multiple of
- *        2 MiB.
+ * not resident there resident. Who uses the memory meanwhile waits, and the kernel may look for a
+ * free huge page for as long as it likes. errno stays.
+ * @param start Start of mapped memory for which small pages were never asked; a multiple of 2 MiB.
  * @param bytes Multiple of 2 MiB.
- * @return Whether the pages are huge now.
+ * @return Whether the pages are huge now. Linux refuses before 6.1; also where there is no free huge
+ *         page, and, for the time being, much of what is shared with a child.
  */
 bool join_pages(void* start, std::size_t bytes);
 

@@ -17,6 +17,7 @@
 #include "os/virtual_memory.hpp"
 #include "tests/os/changed_option.hpp"
 #include "tests/os/child.hpp"
+#include "tests/os/fake_clock.hpp"
 #include "tests/os/fault_injection.hpp"
 #include "tests/os/kernel_calls.hpp"
 #include "tests/os/page_advice.hpp"
@@ -630,45 +631,121 @@ struct Filler {
     std::vector<Slab*> slabs;
 };
 
+// Lets so much time pass, and looks for full pages.
+void join_after(unsigned milliseconds) {
+    tests::FakeClock::time += milliseconds;
+    pool::join_full_pages();
+}
+
 TEST_F(SharedPoolHugePagesDeathTest, FullPagesAreJoinedOneAtATimeAndNotTooOften) {
     EXPECT_EXIT(in_child([] {
                     const PageAdvice advice;
+                    const tests::FakeClock clock;
                     static Filler filler(64);
                     for (int i = 0; i < 3; i++) filler.fill_page();
                     CHILD_REQUIRE(PageAdvice::huge == 0);
-                    pool::join_full_pages(1000);
+                    join_after(0);
                     CHILD_REQUIRE(PageAdvice::joins == 1 && PageAdvice::huge == 1);
                     CHILD_REQUIRE(PageAdvice::joined == pool::superslab_at(0).start);
                     CHILD_REQUIRE(pool::superslab_at(0).huge == Filler::page);
                     CHILD_REQUIRE(pool::is_huge(*filler.slabs.front()));
-                    pool::join_full_pages(1009);
+                    join_after(9);
                     CHILD_REQUIRE(PageAdvice::joins == 1);
-                    pool::join_full_pages(1010);
+                    join_after(1);
                     CHILD_REQUIRE(PageAdvice::joins == 2);
                     CHILD_REQUIRE(pool::superslab_at(0).huge == all_units);
-                    pool::join_full_pages(1020);
+                    join_after(10);
                     CHILD_REQUIRE(pool::superslab_at(1).huge == Filler::page);
-                    pool::join_full_pages(1030);
+                    join_after(10);
                     CHILD_REQUIRE(PageAdvice::joins == 3);
                 }),
                 testing::ExitedWithCode(0), "");
 }
 
-TEST_F(SharedPoolHugePagesDeathTest, WhatCouldNotBeJoinedIsNotTriedAgainAtOnce) {
+TEST_F(SharedPoolHugePagesDeathTest, AfterAJoinThatTookLongThePauseIsLong) {
+    EXPECT_EXIT(in_child([] {
+                    const PageAdvice advice;
+                    const tests::FakeClock clock;
+                    static Filler filler(64);
+                    for (int i = 0; i < 3; i++) filler.fill_page();
+                    PageAdvice::join_milliseconds = 8;
+                    join_after(0);
+                    PageAdvice::join_milliseconds = 0;
+                    join_after(19 * 8 - 1);
+                    CHILD_REQUIRE(PageAdvice::joins == 1);
+                    join_after(1);
+                    CHILD_REQUIRE(PageAdvice::joins == 2);
+                    join_after(10);
+                    CHILD_REQUIRE(PageAdvice::joins == 3);
+                }),
+                testing::ExitedWithCode(0), "");
+}
+
+TEST_F(SharedPoolHugePagesDeathTest, WithEachRefusalThePauseDoublesUpToTenSeconds) {
+    EXPECT_EXIT(in_child([] {
+                    const PageAdvice advice;
+                    const tests::FakeClock clock;
+                    static Filler filler(64);
+                    filler.fill_page();
+                    const auto fill_again = [] {
+                        for (Slab* const slab : filler.slabs) pool::note_filled(*slab);
+                    };
+                    PageAdvice::join_error = EINVAL;
+                    join_after(0);
+                    CHILD_REQUIRE(PageAdvice::joins == 1);
+                    // It is not full before blocks have come and gone.
+                    join_after(100000);
+                    CHILD_REQUIRE(PageAdvice::joins == 1);
+                    unsigned pause = 20;
+                    for (unsigned joins = 2; joins < 15; joins++) {
+                        fill_again();
+                        join_after(joins == 2 ? 20 : pause - 1);
+                        if (joins > 2) {
+                            CHILD_REQUIRE(PageAdvice::joins == joins - 1);
+                            join_after(1);
+                        }
+                        CHILD_REQUIRE(PageAdvice::joins == joins);
+                        pause = std::min(pause * 2, 10240U);
+                    }
+                    CHILD_REQUIRE(pool::superslab_at(0).huge == 0 && PageAdvice::small == 0);
+                    PageAdvice::join_error = 0;
+                    fill_again();
+                    join_after(10240);
+                    CHILD_REQUIRE(pool::superslab_at(0).huge == Filler::page);
+                    filler.fill_page();
+                    join_after(10);
+                    CHILD_REQUIRE(pool::superslab_at(0).huge == all_units);
+                }),
+                testing::ExitedWithCode(0), "");
+}
+
+TEST_F(SharedPoolHugePagesDeathTest, TheSearchForFullPagesComesRoundInAnyHeap) {
+    EXPECT_EXIT(in_child([] {
+                    const PageAdvice advice;
+                    const tests::FakeClock clock;
+                    static Filler filler(64);
+                    filler.fill_page();
+                    for (int i = 0; i < 100; i++) take(64);
+                    filler.fill_page();
+                    take(64);
+                    filler.fill_page();
+                    for (int i = 0; i < 6; i++) join_after(10);
+                    CHILD_REQUIRE(PageAdvice::joins == 3);
+                }),
+                testing::ExitedWithCode(0), "");
+}
+
+TEST_F(SharedPoolHugePagesDeathTest, WhileThePoolIsBusyNothingIsJoined) {
     EXPECT_EXIT(in_child([] {
                     const PageAdvice advice;
                     static Filler filler(64);
                     filler.fill_page();
-                    PageAdvice::join_error = ENOMEM;
-                    pool::join_full_pages(1000);
-                    pool::join_full_pages(2000);
-                    CHILD_REQUIRE(PageAdvice::joins == 1 && PageAdvice::small == 1);
-                    CHILD_REQUIRE(pool::superslab_at(0).huge == 0);
-                    // Once more blocks have come and gone there, it is.
-                    PageAdvice::join_error = 0;
-                    for (Slab* const slab : filler.slabs) pool::note_filled(*slab);
-                    pool::join_full_pages(3000);
-                    CHILD_REQUIRE(pool::superslab_at(0).huge == Filler::page);
+                    pool::fork_lock().lock();
+                    pool::join_full_pages();
+                    pool::fork_lock().unlock();
+                    CHILD_REQUIRE(PageAdvice::joins == 0);
+                    pool::join_full_pages();
+                    CHILD_REQUIRE(PageAdvice::joins == 1);
                 }),
                 testing::ExitedWithCode(0), "");
 }
@@ -676,21 +753,22 @@ TEST_F(SharedPoolHugePagesDeathTest, WhatCouldNotBeJoinedIsNotTriedAgainAtOnce) 
 TEST_F(SharedPoolHugePagesDeathTest, PagesAreNotJoinedInASmallHeapNorAgainstTheOption) {
     EXPECT_EXIT(in_child([] {
                     const PageAdvice advice;
+                    const tests::FakeClock clock;
                     static Filler filler(64);
                     filler.fill_page();
                     {
                         const tests::ChangedOption never(&os::Options::huge_pages, 0);
-                        pool::join_full_pages(1000);
+                        join_after(10);
                     }
                     {
                         const tests::ChangedOption lean(&os::Options::purge_thread, 1);
-                        pool::join_full_pages(2000);
+                        join_after(10);
                     }
                     pool::note_mapped(-std::ptrdiff_t{superslab_bytes - 2 * mebibyte});
-                    pool::join_full_pages(3000);
+                    join_after(10);
                     CHILD_REQUIRE(PageAdvice::joins == 0);
                     pool::note_mapped(1);
-                    pool::join_full_pages(4000);
+                    join_after(10);
                     CHILD_REQUIRE(PageAdvice::joins == 1);
                 }),
                 testing::ExitedWithCode(0), "");
@@ -698,12 +776,12 @@ TEST_F(SharedPoolHugePagesDeathTest, PagesAreNotJoinedInASmallHeapNorAgainstTheO
 
 // Nobody knows how much of such a block was touched.
 TEST_F(SharedPoolHugePagesDeathTest, SlabsOfLargerBlocksAreNeverFilled) {
-    for (const auto& [bytes, joins] : {std::pair{8192U, 1U}, std::pair{8193U, 0U}}) {
+    for (const auto& [bytes, joins] : {std::pair{4096U, 1U}, std::pair{4097U, 0U}}) {
         EXPECT_EXIT(in_child([bytes, joins] {
                         const PageAdvice advice;
                         static Filler filler(bytes);
                         filler.fill_page();
-                        pool::join_full_pages(1000);
+                        pool::join_full_pages();
                         CHILD_REQUIRE(PageAdvice::joins == joins);
                     }),
                     testing::ExitedWithCode(0), "");

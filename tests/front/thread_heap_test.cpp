@@ -392,7 +392,9 @@ TEST_F(ThreadHeapDeathTest, AHeapThatLooksAroundJoinsWhatItHasFilled) {
                         os::sleep_milliseconds(1);
                     }
                     CHILD_REQUIRE(PageAdvice::joins == 1);
-                    CHILD_REQUIRE(back::shared_pool::superslab_at(0).huge != 0);
+                    const back::Superslab& first = back::shared_pool::superslab_at(0);
+                    CHILD_REQUIRE(PageAdvice::joined == first.start);
+                    CHILD_REQUIRE((first.huge & base::bit_run(0, 32)) == base::bit_run(0, 32));
                 }),
                 testing::ExitedWithCode(0), "");
 }

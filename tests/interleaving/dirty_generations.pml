@@ -26,7 +26,7 @@
  * mirrors src/back/superslab.cpp purge 26d73ccdad157a90
  * mirrors src/back/superslab.cpp occupy 3a76cc6e3bfecb4e
  * mirrors src/back/superslab.cpp vacate 752b36a80f607888
- * mirrors src/back/shared_pool.cpp unmap_if_empty 01edb5f3fdede824
+ * mirrors src/back/shared_pool.cpp unmap_if_empty 623127603a46c17c
  * mirrors src/back/shared_pool.cpp add_superslab 10aee5078f4875e0
  * mirrors src/back/shared_pool.cpp vacant_superslab e51a9a8c49c64489
  *

@@ -46,8 +46,8 @@ constexpr std::size_t growing_waste_bytes = huge_pages::page_bytes / (rule >= 26
 constexpr unsigned dense_rest_divisor = 3;
 
 constexpr std::size_t full_waste_bytes = huge_pages::page_bytes / superslab::full_waste_divisor;
-// So many superslabs are looked at for full pages, and then comes a pause. It is as much longer than
-// it took to join pages as keeps that to a twentieth of the time, and doubles with each refusal.
+// So many superslabs are looked at for full pages, and then comes a pause. It is so much longer
+// than joining took that this stays a twentieth of the time, and it doubles with each refusal.
 constexpr std::uint32_t join_superslabs = 64;
 constexpr std::uint64_t join_pause_min = 10;  // milliseconds
 constexpr std::uint64_t join_pause_max = 10240;

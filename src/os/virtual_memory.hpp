@@ -167,8 +167,8 @@ bool prefer_pages(void* start, std::size_t bytes, PageSize size);
  * free huge page for as long as it likes. errno stays.
  * @param start Start of mapped memory for which small pages were never asked; a multiple of 2 MiB.
  * @param bytes Multiple of 2 MiB.
- * @return Whether the pages are huge now. Linux refuses before 6.1; also where there is no free huge
- *         page, and, for the time being, much of what is shared with a child.
+ * @return Whether the pages are huge now. Linux refuses before 6.1; also where there is no free
+ *         huge page, and some of what is shared with a child.
  */
 bool join_pages(void* start, std::size_t bytes);
 

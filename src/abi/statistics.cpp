@@ -26,14 +26,10 @@ std::uint64_t value(const std::atomic<std::uint64_t>& counter) {
     return counter.load(std::memory_order_relaxed);
 }
 
-std::uint64_t advice_calls() {
-    const os::MemoryCounters& c = os::memory_counters();
-    return value(c.purge) + value(c.prefer) + value(c.populate) + value(c.join);
-}
-
 std::uint64_t system_calls() {
     const os::MemoryCounters& c = os::memory_counters();
-    return value(c.map) + value(c.unmap) + value(c.remap) + advice_calls() + os::lock_waits();
+    return value(c.map) + value(c.unmap) + value(c.remap) + value(c.purge) + value(c.prefer) +
+           value(c.populate) + os::lock_waits();
 }
 
 // One figure of the report: the word that JSON has for it, the words that people read.
@@ -108,7 +104,7 @@ void activity_of(const Ledger& l, Figure (&activity)[activity_rows]) {
         {"mmap_calls", "mmap calls", value(c.map)},
         {"munmap_calls", "munmap calls", value(c.unmap)},
         {"mremap_calls", "mremap calls", value(c.remap)},
-        {"madvise_calls", "madvise calls", advice_calls()},
+        {"madvise_calls", "madvise calls", value(c.purge) + value(c.prefer) + value(c.populate)},
         {"lock_waits", "times that a thread waited for a lock", os::lock_waits()}};
     std::copy(std::begin(rows), std::end(rows), activity);
 }

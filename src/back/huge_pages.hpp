@@ -13,13 +13,12 @@
  * A block of more than 2 MiB wastes none of those that it fills, and gets them in any heap. What is
  * mapped for many blocks may waste its last page, a class that grows some of it, a run a part of
  * what it leaves (back/shared_pool). Memory of which nobody knows how much will be used may waste a
- * part of each. What was decided for some memory holds until it is given back, or joined. The
- * bound, that of a whole page, is an option (`HAKMEM_HUGE_PAGES_FROM`).
+ * part of each. What was decided for some memory holds until it is given back. The bound, that of
+ * a whole page, is an option (`HAKMEM_HUGE_PAGES_FROM`).
  *
  * The kernel has the last word (`/sys/kernel/mm/transparent_hugepage/enabled`): where it says
- * "always" anybody may get huge pages, and where it says "never" nobody gets any, unless pages are
- * joined, which Linux does whatever it says there. Then `HAKMEM_HUGE_PAGES=never` is the better
- * choice, since memory is given back as if pages were huge.
+ * "always" anybody may get huge pages, and where it says "never" nobody gets any. Then
+ * `HAKMEM_HUGE_PAGES=never` is the better choice, since memory is given back as if pages were huge.
  *
  * A huge page is given back as a whole. A part can be given back, too, but then the page falls
  * into small ones; whoever does so decides whether it is worth that (back/superslab).

@@ -27,33 +27,18 @@ constexpr unsigned run_attempts_max = 256;
 // It looks at so many of the lowest before it goes on where the last run was found: runs that were
 // given back lower down left pages there, and those further up may be fresh.
 constexpr unsigned low_attempts_max = 16;
-
-// Libraries to measure against have the rule of an earlier phase for huge pages, or never join
-// small ones (src/CMakeLists.txt).
+// Libraries to measure against have the rule of an earlier phase for huge pages
+// (src/CMakeLists.txt).
 #ifndef HAKMEM_RULE_OF_PHASE
 #define HAKMEM_RULE_OF_PHASE 26
 #endif
-#ifndef HAKMEM_JOINS
-#define HAKMEM_JOINS true
-#endif
 constexpr unsigned rule = HAKMEM_RULE_OF_PHASE;
-constexpr bool joins = HAKMEM_JOINS && rule >= 26;
 constexpr std::size_t sparse_waste_bytes =
     rule >= 24 ? huge_pages::unbounded : huge_pages::page_bytes;
 // A growing class wastes some of the last page that it opens, and fills the others.
 constexpr std::size_t growing_waste_bytes = huge_pages::page_bytes / (rule >= 26 ? 8 : 1);
 // The rest that a dense run leaves is taken by others, so this part of it counts.
 constexpr unsigned dense_rest_divisor = 3;
-
-constexpr std::size_t full_waste_bytes = huge_pages::page_bytes / superslab::full_waste_divisor;
-// So many superslabs are looked at for full pages, and then comes a pause. It is so much longer
-// than joining took that this stays a twentieth of the time, and it doubles with each refusal.
-constexpr std::uint32_t join_superslabs = 64;
-constexpr std::uint64_t join_pause_min = 10;  // milliseconds
-constexpr std::uint64_t join_pause_max = 10240;
-constexpr std::uint64_t join_pause_factor = 19;
-// A larger block may be touched in some of its pages only, so its slab is never said to be filled.
-constexpr std::size_t filled_block_bytes_max = base::page_bytes;
 
 // The directory is a list of pages, so that it can grow without moving.
 constexpr std::uint32_t page_superslabs = 1024;
@@ -76,9 +61,6 @@ constinit bool refused HAK_GUARDED_BY(lock) = false;  // whether the kernel has 
 constinit std::atomic<std::size_t> memory_limit{0};   // of the process; 0 until asked
 constinit std::atomic<std::uint32_t> vacant{0};       // superslabs without memory
 constinit std::atomic<std::size_t> beside{0};         // bytes mapped beside superslabs
-constinit std::uint64_t join_looked HAK_GUARDED_BY(lock) = 0;  // when full pages were looked for
-constinit std::uint64_t join_pause HAK_GUARDED_BY(lock) = join_pause_min;  // until the next time
-constinit std::uint32_t join_next HAK_GUARDED_BY(lock) = 0;  // superslab where the next one begins
 
 DirectoryPage& page_of(std::uint32_t i) {
     return *directory[i / page_superslabs].load(std::memory_order_acquire);
@@ -243,7 +225,6 @@ void unmap_if_empty(Superslab& superslab) {
         return;
     }
     superslab.huge.store(0, std::memory_order_relaxed);
-    superslab.broken.store(0, std::memory_order_relaxed);
     reserved.fetch_sub(base::superslab_bytes, std::memory_order_relaxed);
     vacant.fetch_add(1, std::memory_order_relaxed);
 }
@@ -369,50 +350,8 @@ std::size_t purge_within(Slab& slab) {
         // While that held the free units, a searcher may have taken the superslab for full.
         note_room(slab.superslab->index);
     }
-    const std::size_t purged_within = slab::purge_free_pages(slab);
-    if (purged_within > 0) superslab::note_hollow(superslab::run_of(slab));
-    return purged + purged_within;
+    return purged + slab::purge_free_pages(slab);
 }
-
-void purge_quiet(Slab& slab) {
-    // Pages that are joined meanwhile are split again, which is as harmless as it is seldom.
-    if (is_huge(slab) || slab::purge_quiet_pages(slab) == 0) return;
-    superslab::note_hollow(superslab::run_of(slab));
-}
-
-// [join]
-void note_filled(Slab& slab) {
-    if (slab.block_bytes > filled_block_bytes_max) return;
-    superslab::note_filled(superslab::run_of(slab));
-}
-
-// Joins a stretch that is full, if one is found.
-void join_next_full() HAK_REQUIRES(lock) {
-    const std::uint32_t count = superslab_count();
-    for (std::uint32_t i = 0; i < std::min(join_superslabs, count); i++) {
-        if (join_next >= count) join_next = 0;
-        Superslab& superslab = superslab_at(join_next);
-        if (const std::uint64_t full = superslab::full_page(superslab); full != 0) {
-            const std::uint64_t begun = os::milliseconds();
-            const bool joined = superslab::join(superslab, full);
-            const std::uint64_t taken = os::milliseconds() - begun;
-            join_pause = joined ? std::max(join_pause_min, taken * join_pause_factor)
-                                : std::min(join_pause * 2, join_pause_max);
-            return;
-        }
-        join_next++;
-    }
-}
-
-void join_full_pages() {
-    if (!joins || !lock.try_lock()) return;
-    if (os::has_passed(os::milliseconds(), join_looked, join_pause)) {
-        if (huge_pages::wanted(heap_bytes(), full_waste_bytes)) join_next_full();
-        join_looked = os::milliseconds();
-    }
-    lock.unlock();
-}
-// [/join]
 
 bool is_huge(Slab& slab) {
     const Run run = superslab::run_of(slab);

@@ -31,11 +31,6 @@
  * some of the last one. *Sparse* use may waste each page, which would be resident for a few blocks.
  * What back/large maps by itself is a part of the heap, so it is counted here.
  *
- * **What has become dense by and by is joined.** Small pages that are full (back/superslab) become
- * a huge one, a stretch at a time, when a heap looks around. So what sparse use was the first in
- * does not stay in small pages for good. It takes the kernel some hundred microseconds and more,
- * in which whoever uses that memory waits; so there is a pause between two.
- *
  * The option `sp_slot` turns the sharing off, so that its worth can be measured: a superslab then
  * serves the one class that came to it first, until it is wholly free.
  *
@@ -43,19 +38,18 @@
  * whoever frees units does so first and sets the bit after. Both sides are sequentially consistent,
  * so at least one of them sees the other, and no superslab with room stays hidden.
  *
- * @owns      the directory, the reservation, the count of what is mapped beside superslabs, the
- *            position of the search for full pages
+ * @owns      the directory, the reservation, the count of what is mapped beside superslabs
  * @calls     back/huge_pages back/meta_arena back/page_map back/slab back/superslab
  *            base/attributes base/bits base/lock_rank base/size_class base/units os/clock
  *            os/environment os/futex_lock os/virtual_memory
- * @threads   any; stage 2 lock-free, except for the first run in a huge page; that, stage 3,
- *            purging and joining under the lock
+ * @threads   any; stage 2 lock-free, except for the first run in a huge page; that, stage 3 and
+ *            purging under the lock
  * @invariant I1 every superslab that has a free unit has its room bit set
  * @failure   a null superslab or slab when the kernel gives no more memory; nothing is lost
  * @cost      stage 2: a search over bits and one compare-and-swap; once in 2 MiB the lock, and a
  *            system call if the size of pages changes; bench: shared_pool
  * @phase     the idea is the recorded SP-SLOT; reshaped in 16; fresh slabs in 20, the
- *            size of the heap in 21, dense and sparse use in 24, growing use and joining in 26
+ *            size of the heap in 21, dense and sparse use in 24, growing use in 26
  */
 #pragma once
 
@@ -147,25 +141,6 @@ std::size_t purge(std::uint32_t i, bool all);
  * @return Bytes given back to the system.
  */
 std::size_t purge_within(Slab& slab);
-
-/**
- * Gives the pages of a slab back that were not wanted for an interval, unless some of it lies in a
- * huge page; see slab::purge_quiet_pages.
- * @param slab A slab whose owner's lock is held.
- */
-void purge_quiet(Slab& slab);
-
-/**
- * Notes that all blocks of a slab are out.
- * @param slab A slab whose owner's lock is held.
- */
-void note_filled(Slab& slab);
-
-/**
- * Looks for small pages that are full in some of the superslabs, and joins one stretch of them, if
- * it is time for that and the heap is large enough.
- */
-void join_full_pages();
 
 /**
  * @param slab A slab in use.

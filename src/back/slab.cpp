@@ -133,13 +133,13 @@ std::size_t purge_free_pages(Slab& slab) {
     return purge_from(slab, 0);
 }
 
-std::size_t purge_quiet_pages(Slab& slab) {
+void purge_quiet_pages(Slab& slab) {
     const std::size_t reach = base::round_up(slab.reach * slab.block_bytes, base::page_bytes);
     slab.reach = 0;
-    if (!slab.stale || slab.free_count * slab.block_bytes < base::page_bytes) return 0;
+    if (!slab.stale || slab.free_count * slab.block_bytes < base::page_bytes) return;
     // What lies below is looked at again.
     slab.stale = reach != 0;
-    return purge_from(slab, reach);
+    purge_from(slab, reach);
 }
 // [/purge]
 

@@ -286,9 +286,8 @@ std::size_t purge_free_pages(Slab& slab);
  * The same for those pages from which no block was taken since this was last called. Since takes
  * begin at the lowest address, they are the upper ones.
  * @param slab A slab whose owner's lock is held.
- * @return Bytes given back.
  */
-std::size_t purge_quiet_pages(Slab& slab);
+void purge_quiet_pages(Slab& slab);
 
 /**
  * @param slab A slab whose owner's lock is held.

@@ -20,8 +20,6 @@ constexpr unsigned page_slabs = base::page_bytes / sizeof(Slab);
 static_assert(slabs_bytes % base::page_bytes == 0, "bitmaps begin on a page of their own");
 constexpr unsigned huge_page_units = huge_pages::page_bytes / base::unit_bytes;
 static_assert(base::superslab_units % huge_page_units == 0, "no huge page serves two superslabs");
-// Of the units of a stretch that is full; the rest is what a huge page may waste of it.
-constexpr unsigned full_page_units = huge_page_units - huge_page_units / full_waste_divisor;
 
 // [bitmaps]
 // Bitmaps lie with those of about their length, so that short ones share pages. Lengths are powers
@@ -94,7 +92,6 @@ std::size_t purge_taken(Superslab& superslab, std::uint64_t bits) {
         run.count.value = base::take_run(bits, run.first);
         if (!os::purge(run.start(), run.count.bytes())) continue;
         clear_dirty(superslab, run.bits());
-        note_hollow(run);
         purged += run.count.bytes();
     }
     return purged;
@@ -102,18 +99,15 @@ std::size_t purge_taken(Superslab& superslab, std::uint64_t bits) {
 
 // ---- huge pages -------------------------------------------------------------------------------
 
-// Of the stretches as long as a huge page those of which at least so many units are set.
-std::uint64_t pages_with(std::uint64_t units, unsigned least) {
-    std::uint64_t pages = 0;
+// Of some units all those that share a huge page with one of them.
+std::uint64_t whole_huge_pages(std::uint64_t units) {
+    std::uint64_t whole = 0;
     for (unsigned first = 0; first < base::superslab_units; first += huge_page_units) {
         const std::uint64_t page = base::bit_run(first, huge_page_units);
-        if (base::bit_count(units & page) >= least) pages |= page;
+        if ((units & page) != 0) whole |= page;
     }
-    return pages;
+    return whole;
 }
-
-// Of some units all those that share a huge page with one of them.
-std::uint64_t whole_huge_pages(std::uint64_t units) { return pages_with(units, 1); }
 
 // Of the huge pages that a run is in those of which nothing was taken before it and nothing is
 // dirty. While others take units there, or purge them, the answer may be wrong either way. That is
@@ -221,7 +215,6 @@ char* vacate(Superslab& superslab) {
         return nullptr;
     }
     clear_dirty(superslab, ~std::uint64_t{0});
-    superslab.filled.store(0, std::memory_order_relaxed);
     char* const start = superslab.start.exchange(nullptr, std::memory_order_relaxed);
     // The entries go first: once unmapped, the addresses may be somebody else's at once.
     page_map::assign(start, base::superslab_bytes, page_map::Entry{0}, nullptr);
@@ -290,11 +283,6 @@ void prefer(Superslab& superslab, std::uint64_t units, os::PageSize size) {
         pages.count.value = base::take_run(others, pages.first);
         if (!os::prefer_pages(pages.start(), pages.count.bytes(), size)) continue;
         superslab.huge.fetch_xor(pages.bits(), std::memory_order_relaxed);
-        if (size == os::PageSize::small) {
-            superslab.broken.fetch_or(pages.bits(), std::memory_order_relaxed);
-        } else {
-            superslab.broken.fetch_and(~pages.bits(), std::memory_order_relaxed);
-        }
     }
 }
 
@@ -308,39 +296,6 @@ std::size_t break_up(const Run& run) {
     put_back(superslab, mine);
     return purged;
 }
-
-// [join]
-void note_filled(const Run& run) {
-    std::atomic<std::uint64_t>& filled = run.superslab->filled;
-    if ((filled.load(std::memory_order_relaxed) & run.bits()) == run.bits()) return;
-    filled.fetch_or(run.bits(), std::memory_order_relaxed);
-}
-
-void note_hollow(const Run& run) {
-    run.superslab->filled.fetch_and(~run.bits(), std::memory_order_relaxed);
-}
-
-std::uint64_t full_page(const Superslab& superslab) {
-    const std::uint64_t full = superslab.taken.load(std::memory_order_relaxed) &
-                               superslab.filled.load(std::memory_order_relaxed) &
-                               ~superslab.huge.load(std::memory_order_relaxed) &
-                               ~superslab.broken.load(std::memory_order_relaxed);
-    const std::uint64_t pages = pages_with(full, full_page_units);
-    return pages == 0 ? 0 : whole_huge_pages(pages & (~pages + 1));
-}
-
-bool join(Superslab& superslab, std::uint64_t units) {
-    const Run page{&superslab, base::lowest_bit(units), base::Units{huge_page_units}};
-    const bool joined = os::join_pages(page.start(), page.count.bytes());
-    if (joined) {
-        // What is given back of it shall come in a huge page again.
-        prefer(superslab, units, os::PageSize::huge);
-    } else {
-        note_hollow(page);
-    }
-    return joined;
-}
-// [/join]
 
 // [purge]
 std::size_t purge(Superslab& superslab, bool all) {

@@ -24,11 +24,6 @@
  * there is something to give. What was given back whole is opened anew. Where the kernel takes the
  * wish and has no huge pages, all this holds all the same, for nothing.
  *
- * A stretch of small pages as long as a huge one is *full* when nearly all of its units are taken
- * and *filled*: all their blocks were out at once some time, so that hardly a page of them is not
- * resident. Such a stretch can be *joined*, which costs time and hardly any memory. One that was
- * broken up stays in small pages, however full, until it is opened anew.
- *
  * Where address space is short a wholly free superslab gives its memory up. Its record stays, with
  * all units taken, until it gets memory again.
  *
@@ -55,8 +50,7 @@
  * @invariant I2 the record of a slab in use leads to the bitmaps of its unit, of its length
  * @failure   take() reports no_bit when there is no run
  * @cost      one compare-and-swap a run; bench: superslab
- * @phase     introduced in 16; huge pages in 18, bitmaps by length in 21, one page at a time in 24,
- *            joined in 26
+ * @phase     introduced in 16; huge pages in 18, bitmaps by length in 21, one page at a time in 24
  */
 #pragma once
 
@@ -75,8 +69,6 @@ struct Superslab {
     std::atomic<char*>
         start;            ///< First byte, aligned to superslab_bytes; null while it has no memory.
     std::uint32_t index;  ///< const: its number in the pool's directory.
-    std::atomic<std::uint64_t> filled;  ///< Units that are resident for the most part.
-    std::atomic<std::uint64_t> broken;  ///< Units whose pages are not to be joined.
     alignas(base::cache_line_bytes) std::atomic<std::uint64_t> taken;  ///< Units with a master.
     std::atomic<std::uint64_t> recent;      ///< Dirty units of the younger generation.
     std::atomic<std::uint64_t> old;         ///< Dirty units of the older generation.
@@ -102,8 +94,6 @@ struct Run {
 };
 
 namespace superslab {
-
-constexpr unsigned full_waste_divisor = 8;  ///< Of a full stretch one part in so many may be empty.
 
 /**
  * Makes the record of a superslab, which has no memory yet: all its units are taken.
@@ -180,34 +170,6 @@ void prefer(Superslab& superslab, std::uint64_t units, os::PageSize size);
  * @return Bytes given back to the system.
  */
 std::size_t break_up(const Run& run);
-
-/**
- * Notes that all blocks of some units are out. A hint: what is said of units while others take,
- * fill or purge them may be wrong either way.
- * @param run The units.
- */
-void note_filled(const Run& run);
-
-/**
- * Notes that a part of some units was given back.
- * @param run The units.
- */
-void note_hollow(const Run& run);
-
-/**
- * @param superslab The superslab.
- * @return All units of the first stretch that is full and could be joined, or 0.
- */
-std::uint64_t full_page(const Superslab& superslab);
-
-/**
- * Joins small pages to a huge one. What the kernel refuses stays as it is, and is not full before
- * units there are filled once more.
- * @param superslab The superslab. Only one thread at a time may do this, prefer or purge.
- * @param units All units of a stretch that is full.
- * @return Whether that came about.
- */
-bool join(Superslab& superslab, std::uint64_t units);
 
 /**
  * Purges the old generation, or both, and lets the recent one age.

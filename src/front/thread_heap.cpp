@@ -420,9 +420,7 @@ unsigned ThreadHeap::take_blocks(base::ClassId id, unsigned wanted, Slot* blocks
         back::Slab* const slab = taken == 0 ? slab_with_room(id, growth) : state(id).head;
         if (slab == nullptr) break;
         taken += back::slab::take(*slab, wanted - taken, blocks + taken);
-        if (slab->free_count > 0) continue;
-        unlist(*slab);
-        back::shared_pool::note_filled(*slab);
+        if (slab->free_count == 0) unlist(*slab);
     }
     return taken;
 }
@@ -638,7 +636,6 @@ bool ThreadHeap::tick() {
             }
         }
         pending_.flush();
-        back::shared_pool::join_full_pages();
         // What was freed into parked heaps is memory, too, that is there already.
         if (grows) middle::orphan_heaps::scavenge(middle::orphan_heaps::Scavenge::parked);
     }
@@ -666,7 +663,7 @@ void ThreadHeap::sweep(std::uint64_t now, std::uint64_t interval) {
     for (unsigned i = 0; i < slice_slabs; i++) {
         if (back::Slab* const slab = swept_next_) {
             swept_next_ = slab == swept_last_ ? nullptr : slab->next;
-            back::shared_pool::purge_quiet(*slab);
+            if (!back::shared_pool::is_huge(*slab)) back::slab::purge_quiet_pages(*slab);
         } else if (swept_class_ < last_class) {
             // What is listed from now on waits for the next sweep.
             swept_next_ = states_[++swept_class_].head;

@@ -36,8 +36,8 @@
  * **A class that has many slabs fills them.** Most classes of a program have a few blocks, and a
  * slab that is hardly used; its memory lies in a few classes. A heap asks for a slab only when
  * those that it has of the class are full. So a class that has 256 KiB in slabs has as much in
- * blocks, and asks for the next slab as one that grows, which may then come in a huge page. A slab
- * that ran out of blocks is filled: nearly all of its pages are resident (back/shared_pool).
+ * blocks, and asks for the next slab as one that grows, which may then come in a huge page
+ * (back/shared_pool).
  *
  * **Where address space is tight,** superslabs that nobody needs are unmapped, and what a magazine
  * keeps may be all that holds one. So a heap empties its magazines there now and then, while half
@@ -66,7 +66,7 @@
  * @failure   null when no memory can be had; the heap stays usable
  * @cost      refill and flush: bench: thread_heap; hits: front/magazine
  * @phase     introduced in 16; handed on as it is in 23, dense classes in 24, short flushes in 25,
- *            growing classes and filled slabs in 26
+ *            growing classes in 26
  */
 #pragma once
 

@@ -140,17 +140,6 @@ void populate(void* start, std::size_t bytes) {
 }
 // [/populate]
 
-// [join]
-bool join_pages(void* start, std::size_t bytes) {
-    count(counters.join);
-    constexpr int collapse = 25;  // MADV_COLLAPSE
-    const int saved_errno = errno;
-    const bool joined = calls().advise(start, bytes, collapse) == 0;
-    errno = saved_errno;
-    return joined;
-}
-// [/join]
-
 bool prefer_pages(void* start, std::size_t bytes, PageSize size) {
     count(counters.prefer);
     const int advice = size == PageSize::huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE;

@@ -21,7 +21,7 @@
  * @failure   a function that is needed says by its result that the kernel refused; nothing is half
  *            done
  * @cost      one or two system calls
- * @phase     introduced in 16; populate in 20, join_pages in 26
+ * @phase     introduced in 16; populate in 20
  */
 #pragma once
 
@@ -62,9 +62,8 @@ struct MemoryCounters {
     std::atomic<std::uint64_t> purge{0};         ///< madvise calls that give memory back.
     std::atomic<std::uint64_t> prefer{0};        ///< madvise calls about the size of pages.
     std::atomic<std::uint64_t> populate{0};      ///< madvise calls that make pages resident.
-    std::atomic<std::uint64_t> join{0};          ///< madvise calls that join pages to a huge one.
     std::atomic<std::uint64_t> purged_bytes{0};  ///< Bytes given back by them.
-    std::atomic<std::uint64_t> failed{0};        ///< Calls refused, but for populate and join.
+    std::atomic<std::uint64_t> failed{0};  ///< Calls that the kernel refused, but for populate.
 };
 
 /** @return The counters of this process. */
@@ -160,17 +159,6 @@ enum class PageSize : bool {
  * @return Whether the kernel agreed; it refuses where it knows no huge pages.
  */
 bool prefer_pages(void* start, std::size_t bytes, PageSize size);
-
-/**
- * Joins the small pages of each huge one in a stretch of memory, by copying them, and makes what is
- * not resident there resident. Who uses the memory meanwhile waits, and the kernel may look for a
- * free huge page for as long as it likes. errno stays.
- * @param start Start of mapped memory for which small pages were never asked; a multiple of 2 MiB.
- * @param bytes Multiple of 2 MiB.
- * @return Whether the pages are huge now. Linux refuses before 6.1; also where there is no free
- *         huge page, and some of what is shared with a child.
- */
-bool join_pages(void* start, std::size_t bytes);
 
 /**
  * Asks which pages of mapped memory are resident. For reports only.

@@ -7,11 +7,8 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cstdio>
-#include <fstream>
 #include <random>
 #include <set>
-#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -23,7 +20,6 @@
 #include "tests/os/changed_option.hpp"
 #include "tests/os/fault_injection.hpp"
 #include "tests/os/kernel_calls.hpp"
-#include "tests/os/page_advice.hpp"
 
 namespace {
 
@@ -556,8 +552,7 @@ private:
             if (start >= watched && start < watched + superslab_bytes) {
                 seen.push_back({address, bytes, advice});
             }
-            const bool about_size =
-                advice == MADV_HUGEPAGE || advice == MADV_NOHUGEPAGE || advice == tests::collapse;
+            const bool about_size = advice == MADV_HUGEPAGE || advice == MADV_NOHUGEPAGE;
             return about_size ? 0 : madvise(address, bytes, advice);
         },
         kernel_calls.residency,
@@ -819,154 +814,6 @@ TEST(Superslab, OnlyThePagesThatARunTouchesAreBrokenUpAndOnlyOnceAndWhatIsFreeTh
                                             about(*s, page_units, page_units, MADV_DONTNEED)}));
     EXPECT_EQ(s->huge, 0u);
     EXPECT_EQ(s->taken, base::bit_run(0, 5));
-}
-
-// ---- joining ------------------------------------------------------------------------------------
-
-constexpr unsigned full_units = page_units - page_units / superslab::full_waste_divisor;
-
-// Takes some units, all blocks of which are out.
-UnitRun take_filled(Superslab& s, unsigned count) {
-    const UnitRun run = take(s, count);
-    superslab::note_filled(run);
-    return run;
-}
-
-TEST(Superslab, AStretchIsFullOnceAllButAnEighthOfItIsTakenAndFilled) {
-    Fixture s;
-    take_filled(*s, full_units - 1);
-    take(*s, page_units - full_units);  // taken only
-    EXPECT_EQ(superslab::full_page(*s), 0u);
-    const UnitRun last = take_filled(*s, 1);
-    EXPECT_EQ(superslab::full_page(*s), first_page);
-    superslab::give_back(last);  // filled only
-    EXPECT_EQ(superslab::full_page(*s), 0u);
-    take(*s, 1);  // it is resident as before
-    EXPECT_EQ(superslab::full_page(*s), first_page);
-}
-
-TEST(Superslab, OfTwoFullStretchesTheFirstIsTold) {
-    Fixture s;
-    take_filled(*s, superslab_units);
-    EXPECT_EQ(superslab::full_page(*s), first_page);
-    superslab::prefer(*s, first_page, os::PageSize::huge);  // in which nothing is to be joined
-    EXPECT_EQ(superslab::full_page(*s), second_page);
-    superslab::prefer(*s, second_page, os::PageSize::huge);
-    EXPECT_EQ(superslab::full_page(*s), 0u);
-}
-
-TEST(Superslab, WhatIsGivenBackIsFilledNoMore) {
-    Fixture s;
-    const UnitRun run = take_filled(*s, page_units);
-    superslab::note_hollow(run);
-    EXPECT_EQ(superslab::full_page(*s), 0u);
-    superslab::note_filled(run);
-    EXPECT_EQ(superslab::full_page(*s), first_page);
-    superslab::give_back(run);
-    superslab::purge(*s, true);
-    take(*s, page_units);
-    EXPECT_EQ(superslab::full_page(*s), 0u);
-    superslab::note_filled(run);
-    superslab::give_back(run);
-    char* const start = superslab::vacate(*s);
-    superslab::occupy(*s, start);
-    take(*s, page_units);
-    EXPECT_EQ(superslab::full_page(*s), 0u);
-}
-
-TEST(Superslab, JoinedPagesAreHugeOnes) {
-    Fixture s;
-    take_filled(*s, superslab_units);
-    const Advices advices(*s);
-    EXPECT_TRUE(superslab::join(*s, second_page));
-    EXPECT_EQ(Advices::take(), (std::vector{about(*s, page_units, page_units, tests::collapse),
-                                            about(*s, page_units, page_units, MADV_HUGEPAGE)}));
-    EXPECT_EQ(s->huge, second_page);
-    EXPECT_EQ(superslab::full_page(*s), first_page);
-}
-
-TEST(Superslab, PagesThatCannotBeJoinedStayAsTheyAreAndWaitForBlocksToBeOutOnceMore) {
-    Fixture s;
-    const UnitRun run = take_filled(*s, page_units);
-    {
-        FaultInjection faults({.calls = FaultInjection::advise});
-        EXPECT_FALSE(superslab::join(*s, first_page));
-        EXPECT_EQ(FaultInjection::calls(), 1u);
-    }
-    EXPECT_EQ(s->huge, 0u);
-    EXPECT_EQ(superslab::full_page(*s), 0u);
-    superslab::note_filled(run);
-    EXPECT_EQ(superslab::full_page(*s), first_page);
-}
-
-// Or malloc_trim would be undone.
-TEST(Superslab, APageThatWasBrokenUpIsNotJoinedUntilItIsOpenedAnew) {
-    Fixture s;
-    const Advices advices(*s);
-    const UnitRun run = take_filled(*s, page_units);
-    EXPECT_TRUE(superslab::join(*s, first_page));
-    superslab::break_up(run);
-    EXPECT_EQ(s->huge, 0u);
-    superslab::note_filled(run);
-    EXPECT_EQ(superslab::full_page(*s), 0u);
-    superslab::prefer(*s, first_page, os::PageSize::huge);
-    EXPECT_EQ(s->broken, 0u);
-    superslab::give_back(run);
-    superslab::purge(*s, true);
-    EXPECT_EQ(s->broken, 0u);
-}
-
-// Bytes of a stretch that lie in huge pages.
-std::size_t huge_bytes(const char* start) {
-    std::ifstream maps("/proc/self/smaps");
-    std::size_t kibibytes = 0;
-    bool inside = false;
-    for (std::string line; std::getline(maps, line);) {
-        std::uintptr_t first = 0;
-        std::uintptr_t end = 0;
-        if (std::sscanf(line.c_str(), "%lx-%lx ", &first, &end) == 2) {
-            const auto at = reinterpret_cast<std::uintptr_t>(start);
-            inside = first <= at && at < end;
-        }
-        std::size_t value = 0;
-        if (inside && std::sscanf(line.c_str(), "AnonHugePages: %zu kB", &value) == 1) {
-            kibibytes += value;
-        }
-    }
-    return kibibytes * base::kibibyte;
-}
-
-TEST(Superslab, JoiningKeepsTheContentsWhileOthersWriteToThem) {
-    Fixture s;
-    const UnitRun run = take_filled(*s, page_units);
-    soil(run);
-    std::atomic<unsigned> rounds{0};
-    std::atomic<bool> going{true};
-    std::thread other([&] {
-        for (unsigned char round = 2; going; round++, rounds++) {
-            // All pages but the first.
-            for (std::size_t i = base::page_bytes; i < run.count.bytes(); i += base::page_bytes) {
-                run.start()[i + 1] = static_cast<char>(round);
-                ASSERT_EQ(run.start()[i + 1], static_cast<char>(round));
-            }
-        }
-    });
-    while (rounds == 0) std::this_thread::yield();
-    unsigned joined = 0;
-    for (int i = 0; i < 20; i++) {
-        // A page that loses a piece falls into small ones.
-        ASSERT_TRUE(os::purge(run.start(), base::page_bytes));
-        const bool was_small = huge_bytes(run.start()) == 0;
-        if (superslab::join(*s, first_page) && was_small) joined++;
-    }
-    const unsigned before = rounds;
-    while (rounds == before) std::this_thread::yield();
-    going = false;
-    other.join();
-    for (std::size_t i = base::page_bytes; i < run.count.bytes(); i += base::page_bytes) {
-        ASSERT_EQ(run.start()[i], 1);
-    }
-    if (joined == 0) GTEST_SKIP() << "the kernel is older than 6.1, or has no huge pages to give";
 }
 
 // ---- against a model of one unit at a time ------------------------------------------------------

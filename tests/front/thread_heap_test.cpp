@@ -380,25 +380,6 @@ TEST_F(ThreadHeapDeathTest, AClassAsksForHugePagesOnceItHas256KiBInSlabs) {
         testing::ExitedWithCode(0), "");
 }
 
-TEST_F(ThreadHeapDeathTest, AHeapThatLooksAroundJoinsWhatItHasFilled) {
-    EXPECT_EXIT(tests::in_child([] {
-                    using tests::PageAdvice;
-                    const PageAdvice advice;
-                    const ClassId id = base::class_of(64);
-                    Own heap;
-                    // Slab by slab; the first 2 MiB come in small pages.
-                    for (int i = 0; i < 2000 && PageAdvice::joins == 0; i++) {
-                        take(*heap, id, base::row(id).blocks);
-                        os::sleep_milliseconds(1);
-                    }
-                    CHILD_REQUIRE(PageAdvice::joins == 1);
-                    const back::Superslab& first = back::shared_pool::superslab_at(0);
-                    CHILD_REQUIRE(PageAdvice::joined == first.start);
-                    CHILD_REQUIRE((first.huge & base::bit_run(0, 32)) == base::bit_run(0, 32));
-                }),
-                testing::ExitedWithCode(0), "");
-}
-
 // ---- capacity -----------------------------------------------------------------------------------
 
 TEST(ThreadHeap, TheCapacityGrowsWhenRefillsAndFlushesAlternate) {

@@ -17,7 +17,7 @@
  * mirrors src/back/superslab.cpp clear_dirty b916e6a83ed2fd18
  * mirrors src/back/superslab.cpp take_free 124b1c151afcec79
  * mirrors src/back/superslab.cpp put_back 2af23b8c2f7e0b2c
- * mirrors src/back/superslab.cpp purge_taken 15e52b0c1992a49c
+ * mirrors src/back/superslab.cpp purge_taken 8db529cc0e135560
  * mirrors src/back/superslab.cpp purge_records f4e9f0234a74f866
  * mirrors src/back/superslab.cpp take 746b219f3f02243f
  * mirrors src/back/superslab.cpp extend 531ebaafb83338c2
@@ -25,8 +25,8 @@
  * mirrors src/back/superslab.cpp choose af8cf5fb2cb8ff60
  * mirrors src/back/superslab.cpp purge 26d73ccdad157a90
  * mirrors src/back/superslab.cpp occupy 3a76cc6e3bfecb4e
- * mirrors src/back/superslab.cpp vacate 752b36a80f607888
- * mirrors src/back/shared_pool.cpp unmap_if_empty 623127603a46c17c
+ * mirrors src/back/superslab.cpp vacate 19a5edba3cf8709f
+ * mirrors src/back/shared_pool.cpp unmap_if_empty 01edb5f3fdede824
  * mirrors src/back/shared_pool.cpp add_superslab 10aee5078f4875e0
  * mirrors src/back/shared_pool.cpp vacant_superslab e51a9a8c49c64489
  *

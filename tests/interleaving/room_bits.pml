@@ -21,9 +21,9 @@
  * mirrors src/back/superslab.cpp give_back 98a36be57ea95fbd
  * mirrors src/back/superslab.cpp purge 26d73ccdad157a90
  * mirrors src/back/superslab.cpp purge_records f4e9f0234a74f866
- * mirrors src/back/superslab.cpp vacate 752b36a80f607888
+ * mirrors src/back/superslab.cpp vacate 19a5edba3cf8709f
  * mirrors src/back/superslab.cpp occupy 3a76cc6e3bfecb4e
- * mirrors src/back/shared_pool.cpp unmap_if_empty 623127603a46c17c
+ * mirrors src/back/shared_pool.cpp unmap_if_empty 01edb5f3fdede824
  * mirrors src/back/shared_pool.cpp add_superslab 10aee5078f4875e0
  *
  * run purge -DTHREADS=2 -DPURGE

@@ -418,37 +418,6 @@ TEST_F(VirtualMemoryPristine, AKernelThatCannotPopulateIsAskedOnceAndErrnoStays)
     }
 }
 
-TEST_F(VirtualMemoryPristine, PagesThatCannotBeJoinedAreNoFailureAndErrnoStays) {
-    EXPECT_EXIT(tests::in_child([] {
-                    os::set_memory_calls(&unwilling_calls);
-                    const os::MemoryCounters& counters = os::memory_counters();
-                    const std::uint64_t failed = counters.failed;
-                    advice_error = EINVAL;
-                    errno = 7;
-                    CHILD_REQUIRE(!os::join_pages(reinterpret_cast<void*>(0x40000000), 2097152));
-                    CHILD_REQUIRE(errno == 7);
-                    CHILD_REQUIRE(counters.join == 1 && counters.failed == failed);
-                }),
-                testing::ExitedWithCode(0), "");
-}
-
-TEST(VirtualMemory, JoinedPagesKeepTheirContentsAndAreResident) {
-    constexpr std::size_t bytes = 2 * base::mebibyte;
-    char* const start = static_cast<char*>(os::map(bytes, bytes));
-    ASSERT_NE(start, nullptr);
-    // All but the last page, each for itself.
-    for (std::size_t i = 0; i < bytes - page_bytes; i += page_bytes) start[i] = 1;
-    const std::uint64_t asked = os::memory_counters().join;
-    const bool joined = os::join_pages(start, bytes);
-    EXPECT_EQ(os::memory_counters().join, asked + 1);
-    for (std::size_t i = 0; i < bytes - page_bytes; i += page_bytes) EXPECT_EQ(start[i], 1);
-    unsigned char last = 0;
-    EXPECT_TRUE(os::residency(start + bytes - page_bytes, page_bytes, &last));
-    EXPECT_TRUE(os::unmap(start, bytes));
-    if (!joined) GTEST_SKIP() << "the kernel is older than 6.1, or has no huge pages to give";
-    EXPECT_EQ(last & 1, 1);
-}
-
 // ---- each call refused --------------------------------------------------------------------------
 
 TEST(VirtualMemory, EveryRefusalIsToldAndCounted) {

@@ -460,7 +460,8 @@ UnitRun take_dense(unsigned count) {
 
 // A third of what a run leaves of its pages counts, and all of that by default from 16 MiB on.
 TEST_F(SharedPoolHugePagesDeathTest, ADenseRunHasHugePagesIfItLeavesLittleOfThem) {
-    // In a heap of 4 MiB it is to be an eighth, and 24 of 32 units is just as much times two.
+    // A heap of 4 MiB is to have more than it takes to waste a quarter of a page; a third of the 24
+    // units that are left of one is just that.
     for (const auto& [units, huge] : {std::pair{8U, false}, std::pair{9U, true}}) {
         EXPECT_EXIT(in_child([units, huge] {
                         const PageAdvice advice;

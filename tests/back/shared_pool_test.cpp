@@ -462,11 +462,12 @@ UnitRun take_dense(unsigned count) {
 TEST_F(SharedPoolHugePagesDeathTest, ADenseRunHasHugePagesIfItLeavesLittleOfThem) {
     // A heap of 4 MiB is to have more than it takes to waste a quarter of a page; a third of the 24
     // units that are left of one is just that.
-    for (const auto& [units, huge] : {std::pair{8U, false}, std::pair{9U, true}}) {
-        EXPECT_EXIT(in_child([units, huge] {
+    for (const unsigned units : {8U, 9U}) {
+        EXPECT_EXIT(in_child([units] {
                         const PageAdvice advice;
                         const UnitRun run = take_dense(units);
                         CHILD_REQUIRE(pool::heap_bytes() == superslab_bytes);
+                        const bool huge = units == 9;
                         CHILD_REQUIRE((run.superslab->huge != 0) == huge);
                         CHILD_REQUIRE(PageAdvice::huge == (huge ? 1 : 0));
                     }),

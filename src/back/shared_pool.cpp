@@ -319,10 +319,9 @@ Superslab& superslab_at(std::uint32_t i) {
 
 std::size_t purge(std::uint32_t i, bool all) {
     Superslab& superslab = superslab_at(i);
-    if ((superslab.recent.load(std::memory_order_relaxed) |
-         superslab.old.load(std::memory_order_relaxed)) == 0) {
-        return 0;
-    }
+    const bool is_clean = (superslab.recent.load(std::memory_order_relaxed) |
+                           superslab.old.load(std::memory_order_relaxed)) == 0;
+    if (is_clean && !all) return 0;
     // Under the lock, since a purge takes free units for a moment: where the kernel refuses more,
     // stage 3 would find nothing else and waits for them.
     os::LockGuard guard(lock);

@@ -127,9 +127,9 @@ std::uint32_t superslab_count();
 Superslab& superslab_at(std::uint32_t i);
 
 /**
- * Purges a superslab's dirty units; see superslab::purge.
+ * Purges a superslab's free units; see superslab::purge.
  * @param i Below superslab_count().
- * @param all Whether the younger generation goes too.
+ * @param all Whether those go too that are not due yet.
  * @return Bytes given back to the system.
  */
 std::size_t purge(std::uint32_t i, bool all);

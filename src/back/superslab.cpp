@@ -118,6 +118,13 @@ std::uint64_t opened_by(const Run& run, std::uint64_t taken_before) {
 }
 
 // [huge]
+// The free units of huge pages that are partly in use: clean as well as dirty ones are resident.
+std::uint64_t left_over(const Superslab& superslab) {
+    const std::uint64_t taken = superslab.taken.load(std::memory_order_relaxed);
+    const std::uint64_t huge = superslab.huge.load(std::memory_order_relaxed);
+    return whole_huge_pages(taken & huge) & huge & ~taken;
+}
+
 // Which of the free units that the caller has taken shall be given back, if some are due. Clean
 // ones go along: in a huge page they are as resident as their neighbours.
 std::uint64_t choose(Superslab& superslab, std::uint64_t mine, std::uint64_t due, bool all) {
@@ -302,7 +309,7 @@ std::size_t purge(Superslab& superslab, bool all) {
     std::uint64_t due = superslab.old.load(std::memory_order_relaxed);
     const std::uint64_t recent = superslab.recent.load(std::memory_order_relaxed);
     std::size_t purged = 0;
-    if (all) due |= recent;
+    if (all) due |= recent | left_over(superslab);
     if (due != 0) {
         // Take the due units that are still free; only those can be purged.
         const std::uint64_t young = all ? 0 : recent;

@@ -174,7 +174,8 @@ std::size_t break_up(const Run& run);
 /**
  * Purges the old generation, or both, and lets the recent one age.
  * @param superslab The superslab. Only one thread at a time may do this, prefer or break up.
- * @param all Whether units of the younger generation go too.
+ * @param all Whether units of the younger generation go too, and what is free of huge pages that
+ *        are partly in use, be it clean.
  * @return Bytes given back to the system.
  */
 std::size_t purge(Superslab& superslab, bool all);

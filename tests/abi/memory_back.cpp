@@ -4,10 +4,11 @@
  *
  * 300 MB of blocks of mixed sizes are made by the main thread and by others, and all are freed.
  * With `trim`, malloc_trim(0) must bring the resident set back to within 10 % and 1 MiB of what it
- * was before; with `decay` time and a little ordinary traffic must do; with `idle` time alone (that
- * is for the purge thread). With `large` all blocks are large and one thread's, the little traffic
- * too: that thread has no heap of small blocks, whose slow paths look at the clock. The second
- * argument is how long to wait at most, in milliseconds.
+ * was before, and take all but a live block where that is the only one in a huge page. With
+ * `decay` time and a little ordinary traffic must do; with `idle` time alone (that is for the
+ * purge thread). With `large` all blocks are large and one thread's, the little traffic too: that
+ * thread has no heap of small blocks, whose slow paths look at the clock. The second argument is
+ * how long to wait at most, in milliseconds.
  */
 #include <array>
 #include <cstdlib>
@@ -141,6 +142,20 @@ void* large_alone(void* argument) {
     return nullptr;
 }
 
+/** A block that lives on leaves nothing resident but itself, be it the only one in a huge page. */
+void trim_beside_live_blocks() {
+    for (std::size_t size = 64 * kib; size <= 2 * mib; size += 64 * kib) {
+        const std::size_t before = process_resident_bytes();
+        Block block;
+        block.make(size, size);
+        subject_trim();
+        check_growth("resident beside a live block", before, process_resident_bytes(),
+                     size + 512 * kib);
+        block.release();
+        subject_trim();
+    }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -179,6 +194,9 @@ int main(int argc, char** argv) {
         }
     }
     check_back(before, full, waited, allowed);
+    if (trims) {
+        trim_beside_live_blocks();
+    }
     subject_validate();
     return 0;
 }

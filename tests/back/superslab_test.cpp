@@ -736,6 +736,23 @@ TEST(Superslab, PurgingAllBreaksAHugePageUpForOneUnit) {
     EXPECT_FALSE(reads_zero(s.used));
 }
 
+// What is left over of a page in use is resident, though nobody has touched it yet.
+TEST(Superslab, PurgingAllBreaksUpAHugePageOfWhichTheRestIsClean) {
+    HugeFixture s(1);
+    soil(s.used);
+    Advices advices(*s);
+    EXPECT_EQ(superslab::purge(*s, false), 0u);
+    EXPECT_EQ(Advices::take(), std::vector<Advice>{});
+    EXPECT_GE(superslab::purge(*s, true), (page_units - 1) * unit_bytes);
+    EXPECT_EQ(Advices::take(), (std::vector{about(*s, 0, page_units, MADV_NOHUGEPAGE),
+                                            about(*s, 1, page_units - 1, MADV_DONTNEED)}));
+    EXPECT_EQ(s->huge, second_page);
+    EXPECT_EQ(s->taken, s.used.bits());
+    EXPECT_FALSE(reads_zero(s.used));
+    superslab::purge(*s, true);  // which finds no more to do
+    EXPECT_EQ(Advices::take(), std::vector<Advice>{});
+}
+
 TEST(Superslab, ABrokenPageStaysSmallUntilItIsOpenedAnew) {
     HugeFixture s(page_units - 1);
     leave_dirty(*s, 1);

@@ -22,8 +22,9 @@
  * mirrors src/back/superslab.cpp take 746b219f3f02243f
  * mirrors src/back/superslab.cpp extend 531ebaafb83338c2
  * mirrors src/back/superslab.cpp give_back 98a36be57ea95fbd
+ * mirrors src/back/superslab.cpp left_over 6e8bff9ea2d80cc1
  * mirrors src/back/superslab.cpp choose af8cf5fb2cb8ff60
- * mirrors src/back/superslab.cpp purge 26d73ccdad157a90
+ * mirrors src/back/superslab.cpp purge 06229b523bbbc9bd
  * mirrors src/back/superslab.cpp occupy 3a76cc6e3bfecb4e
  * mirrors src/back/superslab.cpp vacate 19a5edba3cf8709f
  * mirrors src/back/shared_pool.cpp unmap_if_empty 01edb5f3fdede824
@@ -266,6 +267,9 @@ inline purge_records() {
     dirty = 0
 }
 
+/* What is free of a huge page that is partly in use, clean or not. */
+#define left_over() (taken != 0 -> FULL & ~taken : 0)
+
 /* What of a huge page goes: all of it; of a part, all or what is due, or nothing yet. */
 inline choose() {
     if
@@ -284,7 +288,11 @@ inline purge() {
     due = old;
     young = recent;
     if
-    :: all -> due = due | young
+    :: all ->
+       due = due | young;
+#ifdef HUGE
+       due = due | left_over()
+#endif
     :: else
     fi;
     if

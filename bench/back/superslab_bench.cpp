@@ -61,7 +61,7 @@ void purge(benchmark::State& state) {
     for (auto _ : state) {
         const back::Run run = back::superslab::take(*superslab(), base::Units{1}, 1);
         if (run.superslab != nullptr) back::superslab::give_back(run);
-        benchmark::DoNotOptimize(back::superslab::purge(*superslab(), true));
+        benchmark::DoNotOptimize(back::superslab::purge(*superslab(), back::Extent::all));
     }
     state.SetItemsProcessed(state.iterations());
 }

@@ -7,14 +7,15 @@
  * 2 MiB. So the question is how much may be wasted, and how large the heap is by now: the one shall
  * be a small part of the other.
  *
- *     may be wasted        nothing    half a page    a page               page after page
- *     heap of more than    0          8 MiB          16 MiB by default    never
+ *     may be wasted        nothing    an eighth of a page    a page               each page
+ *     heap of more than    0          2 MiB                  16 MiB by default    never
  *
- * A block of more than 2 MiB wastes none of those that it fills, and gets them in any heap. What is
- * mapped for many blocks may waste its last page, a class that grows some of it, a run a part of
- * what it leaves (back/shared_pool). Memory of which nobody knows how much will be used may waste a
- * part of each. What was decided for some memory holds until it is given back. The bound, that of
- * a whole page, is an option (`HAKMEM_HUGE_PAGES_FROM`).
+ * A block of more than 2 MiB wastes none of those that it fills, and gets them in any heap. Its
+ * last page may be wasted. A class that grows fills all but its last page, and some of that. A
+ * long run wastes a part of what it leaves (back/shared_pool). Where nobody knows how much of some
+ * memory will be used, a part of each page may be wasted. What was decided for some memory holds
+ * until it is given back. The bound, that of a whole page, is an option
+ * (`HAKMEM_HUGE_PAGES_FROM`).
  *
  * The kernel has the last word (`/sys/kernel/mm/transparent_hugepage/enabled`): where it says
  * "always" anybody may get huge pages, and where it says "never" nobody gets any. Then

@@ -37,7 +37,9 @@ void sweep_slice(std::uint64_t now, std::uint32_t slice) HAK_REQUIRES(lock) {
     const std::uint64_t decay = os::options().decay;
     const std::uint32_t count = shared_pool::superslab_count();
     const std::uint32_t end = cursor + std::min(slice, count - std::min(cursor, count));
-    for (; cursor < end; cursor++) shared_pool::purge(cursor, decay == 0);
+    // Without a decay time nothing waits. But a huge page that is filling up is not to be broken.
+    const Extent extent = decay == 0 ? Extent::dirty : Extent::due;
+    for (; cursor < end; cursor++) shared_pool::purge(cursor, extent);
     if (cursor < count) return;
     large::trim_cache(decay);
     sweeping.store(false, std::memory_order_relaxed);
@@ -68,7 +70,7 @@ std::size_t all() {
     std::size_t purged = 0;
     os::LockGuard guard(lock);
     for (std::uint32_t i = 0; i < shared_pool::superslab_count(); i++) {
-        purged += shared_pool::purge(i, true);
+        purged += shared_pool::purge(i, Extent::all);
     }
     return purged + large::trim_cache(0);
 }

@@ -21,7 +21,7 @@
  *            os/futex_lock
  * @threads   any; a thread that finds another one sweeping leaves it to that one
  * @invariant none
- * @failure   what the kernel refuses to take stays dirty and is offered again
+ * @failure   what the kernel refuses to take is dirty and offered again
  * @cost      a clock reading and a compare when nothing is due
  * @phase     introduced in 16
  */

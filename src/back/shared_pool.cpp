@@ -317,15 +317,13 @@ Superslab& superslab_at(std::uint32_t i) {
     return *page_of(i).superslabs[i % page_superslabs].load(std::memory_order_acquire);
 }
 
-std::size_t purge(std::uint32_t i, bool all) {
+std::size_t purge(std::uint32_t i, Extent extent) {
     Superslab& superslab = superslab_at(i);
-    const bool is_clean = (superslab.recent.load(std::memory_order_relaxed) |
-                           superslab.old.load(std::memory_order_relaxed)) == 0;
-    if (is_clean && !all) return 0;
+    if (superslab::purgeable(superslab, extent) == 0) return 0;
     // Under the lock, since a purge takes free units for a moment: where the kernel refuses more,
     // stage 3 would find nothing else and waits for them.
     os::LockGuard guard(lock);
-    const std::size_t purged = superslab::purge(superslab, all);
+    const std::size_t purged = superslab::purge(superslab, extent);
     // While the purge held the units, a searcher may have taken the superslab for full.
     note_room(i);
     return purged;

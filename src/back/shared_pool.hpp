@@ -129,10 +129,10 @@ Superslab& superslab_at(std::uint32_t i);
 /**
  * Purges a superslab's free units; see superslab::purge.
  * @param i Below superslab_count().
- * @param all Whether those go too that are not due yet.
+ * @param extent What is to go.
  * @return Bytes given back to the system.
  */
-std::size_t purge(std::uint32_t i, bool all);
+std::size_t purge(std::uint32_t i, Extent extent);
 
 /**
  * Gives the pages back on which all blocks of a slab are free, and breaks up huge pages for that;

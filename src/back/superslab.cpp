@@ -73,6 +73,12 @@ bool clear_dirty(Superslab& superslab, std::uint64_t bits) {
     return true;
 }
 
+// Marks units that the caller has taken. Clean ones of a huge page are as resident as dirty ones.
+void soil(Superslab& superslab, std::uint64_t bits) {
+    const std::uint64_t old = superslab.old.load(std::memory_order_relaxed);
+    superslab.recent.fetch_or(bits & ~old, std::memory_order_relaxed);
+}
+
 // Takes those of some units that are free. Nobody else gets them before they are put back.
 std::uint64_t take_free(Superslab& superslab, std::uint64_t bits) {
     return bits & ~superslab.taken.fetch_or(bits, std::memory_order_acquire);
@@ -84,13 +90,16 @@ void put_back(Superslab& superslab, std::uint64_t bits) {
     superslab.taken.fetch_and(~bits, std::memory_order_seq_cst);
 }
 
-// Purges runs of units that the caller has taken. What the kernel refuses stays dirty.
+// Purges runs of units that the caller has taken. What the kernel refuses is dirty then.
 std::size_t purge_taken(Superslab& superslab, std::uint64_t bits) {
     std::size_t purged = 0;
     while (bits != 0) {
         Run run{&superslab, 0, base::Units{0}, false};
         run.count.value = base::take_run(bits, run.first);
-        if (!os::purge(run.start(), run.count.bytes())) continue;
+        if (!os::purge(run.start(), run.count.bytes())) {
+            soil(superslab, run.bits());
+            continue;
+        }
         clear_dirty(superslab, run.bits());
         purged += run.count.bytes();
     }
@@ -304,12 +313,18 @@ std::size_t break_up(const Run& run) {
     return purged;
 }
 
+std::uint64_t purgeable(const Superslab& superslab, Extent extent) {
+    const std::uint64_t dirty = dirty_units(superslab);
+    return extent == Extent::all ? dirty | left_over(superslab) : dirty;
+}
+
 // [purge]
-std::size_t purge(Superslab& superslab, bool all) {
-    std::uint64_t due = superslab.old.load(std::memory_order_relaxed);
+std::size_t purge(Superslab& superslab, Extent extent) {
+    const bool all = extent != Extent::due;
     const std::uint64_t recent = superslab.recent.load(std::memory_order_relaxed);
+    std::uint64_t due = superslab.old.load(std::memory_order_relaxed);
     std::size_t purged = 0;
-    if (all) due |= recent | left_over(superslab);
+    if (all) due |= purgeable(superslab, extent);
     if (due != 0) {
         // Take the due units that are still free; only those can be purged.
         const std::uint64_t young = all ? 0 : recent;

@@ -93,6 +93,13 @@ struct Run {
     std::uint64_t bits() const { return base::bit_run(first, count.value); }
 };
 
+/** Which free units a purge gives back. */
+enum class Extent : unsigned char {
+    due,    ///< Those of the older generation.
+    dirty,  ///< Those of both.
+    all,    ///< These, and what is free of huge pages that are partly in use, even if it is clean.
+};
+
 namespace superslab {
 
 /**
@@ -172,13 +179,19 @@ void prefer(Superslab& superslab, std::uint64_t units, os::PageSize size);
 std::size_t break_up(const Run& run);
 
 /**
- * Purges the old generation, or both, and lets the recent one age.
+ * @param superslab The superslab.
+ * @param extent What is to go.
+ * @return The units that a purge would give back or let age.
+ */
+std::uint64_t purgeable(const Superslab& superslab, Extent extent);
+
+/**
+ * Gives free units back to the system, and lets those of the younger generation age that stay.
  * @param superslab The superslab. Only one thread at a time may do this, prefer or break up.
- * @param all Whether units of the younger generation go too, and what is free of huge pages that
- *        are partly in use, be it clean.
+ * @param extent What is to go.
  * @return Bytes given back to the system.
  */
-std::size_t purge(Superslab& superslab, bool all);
+std::size_t purge(Superslab& superslab, Extent extent);
 
 /**
  * @param superslab The superslab.

@@ -142,17 +142,19 @@ void* large_alone(void* argument) {
     return nullptr;
 }
 
-/** A block that lives on leaves nothing resident but itself, be it the only one in a huge page. */
+/** Blocks that live on leave nothing resident but themselves, whatever pages they lie in. */
 void trim_beside_live_blocks() {
-    for (std::size_t size = 64 * kib; size <= 2 * mib; size += 64 * kib) {
+    std::array<Block, 16> blocks;
+    for (Block& block : blocks) {
+        constexpr std::size_t size = 800 * kib;
         const std::size_t before = process_resident_bytes();
-        Block block;
         block.make(size, size);
         subject_trim();
         check_growth("resident beside a live block", before, process_resident_bytes(),
                      size + 512 * kib);
+    }
+    for (Block& block : blocks) {
         block.release();
-        subject_trim();
     }
 }
 

@@ -186,7 +186,7 @@ void find_zeros_zero() {
         }
         if (random() % 10 == 0) {
             for (std::uint32_t s = 0; s < back::shared_pool::superslab_count(); s++) {
-                back::shared_pool::purge(s, true);
+                back::shared_pool::purge(s, back::Extent::all);
             }
         }
     }

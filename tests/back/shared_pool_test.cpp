@@ -28,6 +28,7 @@ namespace {
 
 using namespace hakmem;
 namespace pool = back::shared_pool;
+using back::Extent;
 using back::Slab;
 using back::Superslab;
 using UnitRun = back::Run;  // gtest has a Run of its own
@@ -221,9 +222,9 @@ TEST(SharedPool, PurgingGivesDirtyUnitsBackAndKeepsTheirRoom) {
     ASSERT_NE(run.superslab, nullptr);
     run.start()[0] = 1;
     pool::give_back(run);
-    EXPECT_EQ(pool::purge(run.superslab->index, false), 0u);
-    EXPECT_GE(pool::purge(run.superslab->index, false), superslab_bytes);
-    EXPECT_EQ(pool::purge(run.superslab->index, true), 0u);  // nothing is dirty any more
+    EXPECT_EQ(pool::purge(run.superslab->index, Extent::due), 0u);
+    EXPECT_GE(pool::purge(run.superslab->index, Extent::due), superslab_bytes);
+    EXPECT_EQ(pool::purge(run.superslab->index, Extent::all), 0u);  // nothing is dirty or left over
     EXPECT_EQ(pool::validate(), nullptr);
     const UnitRun again = take(64, Growth::refused);
     ASSERT_EQ(again.superslab, run.superslab);
@@ -269,7 +270,7 @@ TEST(SharedPool, WhereNothingElseCanBeHadTheUnitsThatAPurgeHoldsAreWaitedFor) {
     pool::give_back(last);
     {
         SlowPurge slow;
-        std::thread purging([&] { pool::purge(last.superslab->index, true); });
+        std::thread purging([&] { pool::purge(last.superslab->index, Extent::all); });
         while (!SlowPurge::begun) std::this_thread::yield();
         EXPECT_EQ(take(1, Growth::refused).superslab, nullptr);
         SlowPurge::wanted = true;
@@ -432,7 +433,7 @@ TEST(SharedPoolDeathTest, ASlabOfUntouchedSmallPagesIsFreshAndAnyOtherIsNot) {
             Slab* const again = pool::acquire_slab(id, owner, Growth::allowed);
             CHILD_REQUIRE(again == slab && again->fresh_from == again->block_count);
             pool::release_slab(*again);
-            pool::purge(0, true);
+            pool::purge(0, Extent::all);
             slab = pool::acquire_slab(id, owner, Growth::allowed);
             CHILD_REQUIRE(slab == again && slab->fresh_from == 0);
             // Of the heap's first huge page, one fault makes all resident.
@@ -473,6 +474,17 @@ TEST_F(SharedPoolHugePagesDeathTest, ADenseRunHasHugePagesIfItLeavesLittleOfThem
                     }),
                     testing::ExitedWithCode(0), "");
     }
+    // What it leaves is nobody's, and goes when all is to go.
+    EXPECT_EXIT(in_child([] {
+                    const PageAdvice advice;
+                    const UnitRun run = take_dense(9);
+                    CHILD_REQUIRE(pool::purge(0, Extent::due) == 0);
+                    CHILD_REQUIRE(pool::purge(0, Extent::dirty) == 0);
+                    CHILD_REQUIRE(run.superslab->huge != 0);
+                    CHILD_REQUIRE(pool::purge(0, Extent::all) >= 23 * base::unit_bytes);
+                    CHILD_REQUIRE(run.superslab->huge == 0);
+                }),
+                testing::ExitedWithCode(0), "");
     // It leaves nothing.
     EXPECT_EXIT(in_child([] {
                     const PageAdvice advice;
@@ -535,7 +547,7 @@ TEST_F(SharedPoolHugePagesDeathTest, WhoTakesTheFirstUnitOfAPageDecides) {
                     // Once the page was given back, the next one decides.
                     pool::give_back(dense);
                     pool::give_back(rest);
-                    CHILD_REQUIRE(pool::purge(0, true) > 0);
+                    CHILD_REQUIRE(pool::purge(0, Extent::all) > 0);
                     CHILD_REQUIRE(dense.superslab->huge == ~first_page);
                     CHILD_REQUIRE(take(1).superslab == dense.superslab);
                     CHILD_REQUIRE(dense.superslab->huge == 0);
@@ -695,7 +707,8 @@ TEST(SharedPool, NoSuperslabWithRoomStaysHidden) {
             give_back(mine);
         });
     }
-    for (int i = 0; i < 200; i++) pool::purge(room.superslab->index, i % 2 == 0);
+    for (int i = 0; i < 200; i++)
+        pool::purge(room.superslab->index, i % 2 == 0 ? Extent::all : Extent::due);
     for (std::thread& thread : all) thread.join();
     EXPECT_EQ(superslabs_in_use(), count);
     EXPECT_EQ(pool::validate(), nullptr);
@@ -729,7 +742,7 @@ TEST(SharedPool, ALastUnitIsNotLostBetweenItsTakers) {
         const auto end = std::chrono::steady_clock::now() + duration;
         while (std::chrono::steady_clock::now() < end) {
             if (purges) {
-                pool::purge(full.superslab->index, true);
+                pool::purge(full.superslab->index, Extent::all);
             } else {
                 std::this_thread::sleep_for(std::chrono::milliseconds(1));
             }

@@ -26,6 +26,7 @@ namespace {
 using namespace hakmem;
 namespace page_map = back::page_map;
 namespace superslab = back::superslab;
+using back::Extent;
 using back::Superslab;
 using UnitRun = back::Run;  // gtest has a Run of its own
 using base::superslab_bytes;
@@ -81,9 +82,9 @@ bool reads_zero(const UnitRun& run) {
 
 // Purges, and says how many units became clean. The sum that purge() returns has pages of records
 // and bitmaps in it as well.
-unsigned units_purged(Superslab& s, bool all) {
+unsigned units_purged(Superslab& s, Extent extent) {
     const unsigned dirty = base::bit_count(s.recent | s.old);
-    superslab::purge(s, all);
+    superslab::purge(s, extent);
     return dirty - base::bit_count(s.recent | s.old);
 }
 
@@ -127,7 +128,7 @@ TEST(Superslab, BeforeItHasMemoryNothingCanBeTaken) {
     ASSERT_NE(s, nullptr);
     EXPECT_EQ(s->start, nullptr);
     EXPECT_EQ(take(*s, 1).superslab, nullptr);
-    EXPECT_EQ(superslab::purge(*s, true), 0u);
+    EXPECT_EQ(superslab::purge(*s, Extent::all), 0u);
     EXPECT_EQ(superslab::vacate(*s), nullptr);
     EXPECT_EQ(superslab::validate(*s), nullptr);
 }
@@ -143,7 +144,7 @@ TEST(Superslab, AWhollyFreeOneGivesItsMemoryUpAndMayGetOther) {
     ASSERT_EQ(superslab::vacate(*s), start);
     EXPECT_EQ(s->recent | s->old, 0u);
     EXPECT_EQ(take(*s, 1).superslab, nullptr);
-    EXPECT_EQ(superslab::purge(*s, true), 0u);
+    EXPECT_EQ(superslab::purge(*s, Extent::all), 0u);
     for (unsigned unit = 0; unit < superslab_units; unit++) {
         EXPECT_EQ(page_map::entry_of(start + unit * unit_bytes).bits, 0u);
     }
@@ -330,11 +331,11 @@ TEST(Superslab, AFreeUnitIsPurgedAtTheSecondSweep) {
     take(*s, 1);  // keeps the superslab in use
     soil(run);
     superslab::give_back(run);
-    EXPECT_EQ(superslab::purge(*s, false), 0u);
+    EXPECT_EQ(superslab::purge(*s, Extent::due), 0u);
     EXPECT_EQ(s->recent, 0u);
     EXPECT_EQ(s->old, 3u);
     EXPECT_FALSE(reads_zero(run));
-    EXPECT_EQ(units_purged(*s, false), 2u);
+    EXPECT_EQ(units_purged(*s, Extent::due), 2u);
     EXPECT_EQ(s->recent | s->old, 0u);
     EXPECT_EQ(s->taken, 4u);
     const UnitRun clean = take(*s, 2);
@@ -348,13 +349,13 @@ TEST(Superslab, AUnitThatWasWantedMeanwhileStartsAfresh) {
     take(*s, 1);
     soil(run);
     superslab::give_back(run);
-    superslab::purge(*s, false);
+    superslab::purge(*s, Extent::due);
     run = take(*s, 1);
     superslab::give_back(run);
     EXPECT_EQ(s->recent, 1u);
-    EXPECT_EQ(superslab::purge(*s, false), 0u);
+    EXPECT_EQ(superslab::purge(*s, Extent::due), 0u);
     EXPECT_FALSE(reads_zero(run));
-    EXPECT_EQ(units_purged(*s, false), 1u);
+    EXPECT_EQ(units_purged(*s, Extent::due), 1u);
 }
 
 TEST(Superslab, PurgingAllTakesBothGenerationsAtOnce) {
@@ -365,11 +366,11 @@ TEST(Superslab, PurgingAllTakesBothGenerationsAtOnce) {
     soil(older);
     soil(younger);
     superslab::give_back(older);
-    superslab::purge(*s, false);
+    superslab::purge(*s, Extent::due);
     superslab::give_back(younger);
     EXPECT_EQ(s->old, 1u);
     EXPECT_EQ(s->recent, 2u);
-    EXPECT_EQ(units_purged(*s, true), 2u);
+    EXPECT_EQ(units_purged(*s, Extent::all), 2u);
     EXPECT_EQ(s->recent | s->old, 0u);
     EXPECT_TRUE(reads_zero(older));
     EXPECT_TRUE(reads_zero(younger));
@@ -382,7 +383,7 @@ TEST(Superslab, TakenUnitsAreNotPurged) {
     soil(mine);
     soil(other);
     superslab::give_back(other);
-    EXPECT_EQ(units_purged(*s, true), 1u);
+    EXPECT_EQ(units_purged(*s, Extent::all), 1u);
     EXPECT_FALSE(reads_zero(mine));
     EXPECT_EQ(s->taken, 1u);
 }
@@ -397,7 +398,7 @@ TEST(Superslab, RunsThatLieTogetherArePurgedByOneCall) {
     superslab::give_back(first);
     superslab::give_back(second);
     const std::uint64_t calls = os::memory_counters().purge;
-    EXPECT_EQ(superslab::purge(*s, true), 5 * unit_bytes);
+    EXPECT_EQ(superslab::purge(*s, Extent::all), 5 * unit_bytes);
     EXPECT_EQ(os::memory_counters().purge, calls + 2);
 }
 
@@ -409,13 +410,13 @@ TEST(Superslab, WhatTheKernelRefusesStaysDirtyAndIsOfferedAgain) {
     superslab::give_back(run);
     for (int i = 0; i < 3; i++) {
         FaultInjection faults({.calls = FaultInjection::advise});
-        EXPECT_EQ(superslab::purge(*s, i == 1), 0u);
+        EXPECT_EQ(superslab::purge(*s, i == 1 ? Extent::all : Extent::due), 0u);
         EXPECT_EQ(s->recent | s->old, 3u);
         EXPECT_EQ(s->taken, 4u);
         EXPECT_EQ(superslab::validate(*s), nullptr);
     }
     EXPECT_FALSE(take(*s, 1).zero);
-    EXPECT_EQ(units_purged(*s, true), 1u);
+    EXPECT_EQ(units_purged(*s, Extent::all), 1u);
 }
 
 TEST(Superslab, OfTwoRunsTheOneThatWasRefusedStaysDirty) {
@@ -428,7 +429,7 @@ TEST(Superslab, OfTwoRunsTheOneThatWasRefusedStaysDirty) {
     superslab::give_back(second);
     {
         FaultInjection faults({.calls = FaultInjection::advise, .last = 1});
-        EXPECT_EQ(units_purged(*s, true), 2u);
+        EXPECT_EQ(units_purged(*s, Extent::all), 2u);
     }
     EXPECT_EQ(s->recent | s->old, first.bits());
     EXPECT_FALSE(take(*s, 2).zero);
@@ -444,7 +445,7 @@ TEST(Superslab, RecordsAndBitmapsGoWhenTheWholePageIsUnused) {
     back::Slab& unused = superslab::describe(high, words);
     used.free_bits[0] = unused.free_bits[0] = 1;
     superslab::give_back(high);
-    superslab::purge(*s, true);
+    superslab::purge(*s, Extent::all);
     EXPECT_EQ(unused.start, nullptr);  // an unused record is all zero
     EXPECT_EQ(used.start, low.start());
     EXPECT_EQ(used.free_bits[0], 1u);
@@ -463,12 +464,12 @@ TEST(Superslab, ABitmapStaysWhileAnotherUnitOfItsPageIsTakenOrDirty) {
         std::atomic<std::uint64_t>& remote = slab.remote_bits(0);
         bits[0] = remote = 1;
         superslab::give_back(mine);
-        superslab::purge(*s, true);
+        superslab::purge(*s, Extent::all);
         EXPECT_EQ(bits[0] & remote, 1u) << length;  // the others are taken
         superslab::give_back(other);
-        superslab::purge(*s, false);
+        superslab::purge(*s, Extent::due);
         EXPECT_EQ(bits[0] & remote, 1u) << length;  // the others may be wanted again soon
-        superslab::purge(*s, false);
+        superslab::purge(*s, Extent::due);
         EXPECT_EQ(bits[0] | remote, 0u) << length;
     }
 }
@@ -483,7 +484,7 @@ TEST(Superslab, ARecordThatStandsInAStackOfNoticesStaysWithItsPage) {
     s->slabs[0].start = s->slabs[63].start = run.start();
     s->slabs[0].dirty = true;
     superslab::give_back(run);
-    EXPECT_EQ(superslab::purge(*s, true), superslab_bytes + bitmaps + base::page_bytes);
+    EXPECT_EQ(superslab::purge(*s, Extent::all), superslab_bytes + bitmaps + base::page_bytes);
     EXPECT_EQ(s->slabs[0].start, run.start());
     EXPECT_TRUE(s->slabs[0].dirty);
     EXPECT_EQ(s->slabs[63].start, nullptr);
@@ -501,7 +502,7 @@ TEST(Superslab, WhichPagesOfRecordsTheKernelRefusesDoesNotMatter) {
         {
             FaultInjection faults(
                 {.calls = FaultInjection::advise, .first = refused, .last = refused});
-            superslab::purge(*s, true);
+            superslab::purge(*s, Extent::all);
         }
         EXPECT_EQ(s->slabs[0].start != nullptr, refused == 6 || refused == 1);
         EXPECT_EQ(s->slabs[63].start != nullptr, refused == 7 || refused == 1);
@@ -622,14 +623,14 @@ TEST(Superslab, APageWithADirtyUnitWasOpenedBefore) {
     leave_dirty(*s, 2);
     EXPECT_EQ(take(*s, 1).opened, 0u);
     superslab::give_back({&*s, 0, Units{1}});
-    superslab::purge(*s, false);  // they are old now
+    superslab::purge(*s, Extent::due);  // they are old now
     EXPECT_EQ(take(*s, 1).opened, 0u);
 }
 
 TEST(Superslab, APageThatWasGivenBackWholeIsOpenedAnew) {
     HugeFixture s;
     leave_dirty(*s, 2);
-    EXPECT_GT(superslab::purge(*s, true), 0u);
+    EXPECT_GT(superslab::purge(*s, Extent::all), 0u);
     EXPECT_EQ(take(*s, 1).opened, first_page);
     EXPECT_EQ(s->huge, all_units);  // until somebody says otherwise
 }
@@ -639,10 +640,10 @@ TEST(Superslab, AFreeHugePageIsPurgedWholeByOneCallAndStaysHuge) {
     HugeFixture s;
     const UnitRun run = leave_dirty(*s, 1);
     Advices advices(*s);
-    EXPECT_EQ(superslab::purge(*s, false), 0u);
+    EXPECT_EQ(superslab::purge(*s, Extent::due), 0u);
     EXPECT_EQ(Advices::take(), std::vector<Advice>{});
     EXPECT_EQ(s->old, 1u);
-    EXPECT_GE(superslab::purge(*s, false), page_units * unit_bytes);
+    EXPECT_GE(superslab::purge(*s, Extent::due), page_units * unit_bytes);
     EXPECT_EQ(Advices::take(), std::vector{about(*s, 0, page_units, MADV_DONTNEED)});
     EXPECT_EQ(s->recent | s->old, 0u);
     EXPECT_EQ(s->huge, all_units);
@@ -656,7 +657,7 @@ TEST(Superslab, AHugePageOfWhichLessThanHalfIsFreeAndDueStaysAndSoDoItsDirtyUnit
     const UnitRun run = leave_dirty(*s, page_units / 2 - 1);
     Advices advices(*s);
     for (int sweep = 0; sweep < 4; sweep++) {
-        EXPECT_EQ(superslab::purge(*s, false), 0u);
+        EXPECT_EQ(superslab::purge(*s, Extent::due), 0u);
         EXPECT_EQ(s->old, run.bits());
     }
     EXPECT_EQ(Advices::take(), std::vector<Advice>{});
@@ -665,9 +666,9 @@ TEST(Superslab, AHugePageOfWhichLessThanHalfIsFreeAndDueStaysAndSoDoItsDirtyUnit
     // One unit more, and half is free.
     const UnitRun last{&*s, page_units / 2, Units{1}, false};
     superslab::give_back(last);
-    EXPECT_EQ(superslab::purge(*s, false), 0u);  // which is young still
+    EXPECT_EQ(superslab::purge(*s, Extent::due), 0u);  // which is young still
     EXPECT_EQ(Advices::take(), std::vector<Advice>{});
-    EXPECT_GT(superslab::purge(*s, false), 0u);
+    EXPECT_GT(superslab::purge(*s, Extent::due), 0u);
     EXPECT_EQ(s->recent | s->old, 0u);
     EXPECT_TRUE(reads_zero(run));
 }
@@ -676,18 +677,18 @@ TEST(Superslab, AHugePageOfWhichLessThanHalfIsFreeAndDueStaysAndSoDoItsDirtyUnit
 TEST(Superslab, AYoungUnitKeepsAHugePageOfWhichLessThanHalfIsDue) {
     HugeFixture s(page_units / 2);
     const UnitRun run = leave_dirty(*s, page_units / 2);
-    superslab::purge(*s, false);
+    superslab::purge(*s, Extent::due);
     const UnitRun young = take(*s, 1);
     superslab::give_back(young);
     ASSERT_EQ(s->recent, young.bits());
     Advices advices(*s);
-    EXPECT_EQ(superslab::purge(*s, false), 0u);
+    EXPECT_EQ(superslab::purge(*s, Extent::due), 0u);
     EXPECT_EQ(Advices::take(), std::vector<Advice>{});
     EXPECT_EQ(s->huge, all_units);
     EXPECT_EQ(s->old, run.bits());
     EXPECT_FALSE(reads_zero(run));
     // A later purge finds all of them old enough.
-    EXPECT_GE(superslab::purge(*s, false), run.count.bytes());
+    EXPECT_GE(superslab::purge(*s, Extent::due), run.count.bytes());
     EXPECT_EQ(s->recent | s->old, 0u);
     EXPECT_TRUE(reads_zero(run));
 }
@@ -697,9 +698,9 @@ TEST(Superslab, AHugePageOfWhichHalfIsFreeIsBrokenUpAndGivesAllFreeUnitsBack) {
     HugeFixture s(page_units / 2);
     soil(s.used);
     const UnitRun run = leave_dirty(*s, 1);  // the other free ones are clean, and go along
-    superslab::purge(*s, false);
+    superslab::purge(*s, Extent::due);
     Advices advices(*s);
-    EXPECT_GE(superslab::purge(*s, false), page_units / 2 * unit_bytes);
+    EXPECT_GE(superslab::purge(*s, Extent::due), page_units / 2 * unit_bytes);
     EXPECT_EQ(Advices::take(),
               (std::vector{about(*s, 0, page_units, MADV_NOHUGEPAGE),
                            about(*s, page_units / 2, page_units / 2, MADV_DONTNEED)}));
@@ -713,12 +714,12 @@ TEST(Superslab, AHugePageOfWhichHalfIsFreeIsBrokenUpAndGivesAllFreeUnitsBack) {
 TEST(Superslab, ABrokenPageGivesOnlyDueUnitsBackWithoutFurtherAdvice) {
     HugeFixture s(page_units / 2);
     leave_dirty(*s, 1);
-    superslab::purge(*s, true);
+    superslab::purge(*s, Extent::all);
     ASSERT_EQ(s->huge, second_page);
     leave_dirty(*s, 2);
     Advices advices(*s);
-    superslab::purge(*s, false);
-    superslab::purge(*s, false);
+    superslab::purge(*s, Extent::due);
+    superslab::purge(*s, Extent::due);
     EXPECT_EQ(Advices::take(), std::vector{about(*s, page_units / 2, 2, MADV_DONTNEED)});
     EXPECT_EQ(s->huge, second_page);
 }
@@ -728,7 +729,7 @@ TEST(Superslab, PurgingAllBreaksAHugePageUpForOneUnit) {
     soil(s.used);
     const UnitRun run = leave_dirty(*s, 1);
     Advices advices(*s);
-    EXPECT_EQ(units_purged(*s, true), 1u);
+    EXPECT_EQ(units_purged(*s, Extent::all), 1u);
     EXPECT_EQ(Advices::take(), (std::vector{about(*s, 0, page_units, MADV_NOHUGEPAGE),
                                             about(*s, page_units - 1, 1, MADV_DONTNEED)}));
     EXPECT_EQ(s->huge, second_page);
@@ -741,29 +742,40 @@ TEST(Superslab, PurgingAllBreaksUpAHugePageOfWhichTheRestIsClean) {
     HugeFixture s(1);
     soil(s.used);
     Advices advices(*s);
-    EXPECT_EQ(superslab::purge(*s, false), 0u);
+    EXPECT_EQ(superslab::purge(*s, Extent::due), 0u);
     EXPECT_EQ(Advices::take(), std::vector<Advice>{});
-    EXPECT_GE(superslab::purge(*s, true), (page_units - 1) * unit_bytes);
+    EXPECT_GE(superslab::purge(*s, Extent::all), (page_units - 1) * unit_bytes);
     EXPECT_EQ(Advices::take(), (std::vector{about(*s, 0, page_units, MADV_NOHUGEPAGE),
                                             about(*s, 1, page_units - 1, MADV_DONTNEED)}));
     EXPECT_EQ(s->huge, second_page);
     EXPECT_EQ(s->taken, s.used.bits());
     EXPECT_FALSE(reads_zero(s.used));
-    superslab::purge(*s, true);  // which finds no more to do
+    superslab::purge(*s, Extent::all);  // which finds no more to do
     EXPECT_EQ(Advices::take(), std::vector<Advice>{});
+}
+
+TEST(Superslab, PurgingDirtyUnitsLeavesAHugePageOfWhichTheRestIsClean) {
+    HugeFixture s(page_units - 1);
+    Advices advices(*s);
+    EXPECT_EQ(superslab::purge(*s, Extent::dirty), 0u);
+    EXPECT_EQ(Advices::take(), std::vector<Advice>{});
+    // A dirty unit does not wait, and takes the clean ones along.
+    superslab::give_back(UnitRun{&*s, 0, Units{1}, false});
+    EXPECT_EQ(units_purged(*s, Extent::dirty), 1u);
+    EXPECT_EQ(s->huge, second_page);
 }
 
 TEST(Superslab, ABrokenPageStaysSmallUntilItIsOpenedAnew) {
     HugeFixture s(page_units - 1);
     leave_dirty(*s, 1);
-    superslab::purge(*s, true);
+    superslab::purge(*s, Extent::all);
     ASSERT_EQ(s->huge, second_page);
     soil(s.used);
     superslab::give_back(s.used);
     Advices advices(*s);
-    EXPECT_EQ(superslab::purge(*s, false), 0u);
+    EXPECT_EQ(superslab::purge(*s, Extent::due), 0u);
     EXPECT_EQ(Advices::take(), std::vector<Advice>{});
-    EXPECT_GE(superslab::purge(*s, false), s.used.count.bytes());
+    EXPECT_GE(superslab::purge(*s, Extent::due), s.used.count.bytes());
     EXPECT_EQ(Advices::take(), std::vector{about(*s, 0, page_units - 1, MADV_DONTNEED)});
     EXPECT_EQ(s->huge, second_page);
     const UnitRun whole = take(*s, superslab_units);
@@ -778,10 +790,10 @@ TEST(Superslab, TwoPagesOfOneSuperslabMayBeOfTwoSizes) {
     const UnitRun both = take(*s, page_units);  // half of each
     soil(both);
     superslab::give_back(both);
-    superslab::purge(*s, false);
+    superslab::purge(*s, Extent::due);
     Advices advices(*s);
     // Units of the one, and all of the other.
-    EXPECT_GE(superslab::purge(*s, false), (page_units / 2 + page_units) * unit_bytes);
+    EXPECT_GE(superslab::purge(*s, Extent::due), (page_units / 2 + page_units) * unit_bytes);
     EXPECT_EQ(Advices::take(),
               std::vector{about(*s, page_units / 2, page_units + page_units / 2, MADV_DONTNEED)});
     EXPECT_EQ(s->huge, second_page);
@@ -792,11 +804,11 @@ TEST(Superslab, OneOfSmallPagesIsPurgedByUnitsWithoutAdviceAboutPages) {
     Fixture s;
     const UnitRun run = leave_dirty(*s, 20);
     Advices advices(*s);
-    superslab::purge(*s, false);
-    superslab::purge(*s, false);
+    superslab::purge(*s, Extent::due);
+    superslab::purge(*s, Extent::due);
     EXPECT_EQ(Advices::take(), std::vector{about(*s, 0, 20, MADV_DONTNEED)});
     leave_dirty(*s, 3);
-    superslab::purge(*s, true);
+    superslab::purge(*s, Extent::all);
     EXPECT_EQ(Advices::take(), std::vector{about(*s, 0, 3, MADV_DONTNEED)});
     superslab::break_up(run);
     EXPECT_EQ(Advices::take(), std::vector<Advice>{});
@@ -807,11 +819,23 @@ TEST(Superslab, WhatTheKernelRefusesOfAHugePageStaysDirty) {
     leave_dirty(*s, 2);
     {
         FaultInjection faults({.calls = FaultInjection::advise});
-        EXPECT_EQ(superslab::purge(*s, true), 0u);
+        EXPECT_EQ(superslab::purge(*s, Extent::all), 0u);
     }
-    EXPECT_EQ(s->recent | s->old, 3u);
+    EXPECT_EQ(s->recent | s->old, first_page);  // all of which is resident
+    EXPECT_EQ(superslab::validate(*s), nullptr);
     EXPECT_EQ(s->taken, 0u);
     EXPECT_FALSE(take(*s, 1).zero);
+}
+
+TEST(Superslab, WhatTheKernelRefusesOfACleanRestIsOfferedAgain) {
+    HugeFixture s(page_units - 2);
+    {
+        FaultInjection faults({.calls = FaultInjection::advise, .first = 2});
+        EXPECT_EQ(superslab::purge(*s, Extent::all), 0u);
+    }
+    EXPECT_EQ(s->huge, second_page);
+    EXPECT_EQ(units_purged(*s, Extent::due), 0u);
+    EXPECT_EQ(units_purged(*s, Extent::due), 2u);
 }
 
 TEST(Superslab, OnlyThePagesThatARunTouchesAreBrokenUpAndOnlyOnceAndWhatIsFreeThereGoes) {
@@ -925,7 +949,7 @@ RC_GTEST_PROP(Superslab, ItActsAsAnArrayOfUnitsWithAStateEach, ()) {
                         expected += 2 * pages(page_words / length);
                     }
                 }
-                RC_ASSERT(superslab::purge(*s, all) == expected);
+                RC_ASSERT(superslab::purge(*s, all ? Extent::all : Extent::due) == expected);
                 break;
             }
         }
@@ -977,13 +1001,13 @@ void share_among_threads(os::PageSize size) {
     }
     std::size_t purged = 0;
     for (unsigned i = 0; i < 2000 || purged < 50 * unit_bytes; i++) {
-        purged += superslab::purge(*s, i % 3 == 0);
+        purged += superslab::purge(*s, i % 3 == 0 ? Extent::all : Extent::due);
     }
     going = false;
     for (std::thread& thread : all) thread.join();
     EXPECT_EQ(s->taken, 0u);
     EXPECT_EQ(superslab::validate(*s), nullptr);
-    superslab::purge(*s, true);
+    superslab::purge(*s, Extent::all);
     const UnitRun whole = take(*s, 64);
     EXPECT_TRUE(whole.zero);
     EXPECT_TRUE(reads_zero(whole));

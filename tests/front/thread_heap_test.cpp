@@ -371,7 +371,7 @@ TEST_F(ThreadHeapDeathTest, AClassAsksForHugePagesOnceItHas256KiBInSlabs) {
             give(*heap, biggest, blocks);
             heap->empty_out();
             CHILD_REQUIRE(slabs_of(*heap) == 0);
-            for (unsigned i = 0; i < 2; i++) back::shared_pool::purge(i, true);
+            for (unsigned i = 0; i < 2; i++) back::shared_pool::purge(i, back::Extent::all);
             take_units((sparse_slabs - 1) * slab_units);
             take_units(slab_units);
             take_slabs(1);  // the first in the third once more

@@ -3,7 +3,7 @@
  *
  * Two threads take runs of one or two units from a superslab of two, extend them, write to them,
  * and give them back, whole or the tail alone. The purge lets units age and gives the pages of old
- * ones back; where the two make a huge page, a clean one goes along, or both stay. Where memory is
+ * ones back; where the two make a huge page, a clean one goes along or for itself, or both stay. Where memory is
  * tight, whoever gives the last unit back unmaps the superslab, and whoever finds no unit maps it
  * again. The kernel may refuse whatever it is asked to take. Each access of the code to something
  * shared is one step here.
@@ -17,14 +17,16 @@
  * mirrors src/back/superslab.cpp clear_dirty b916e6a83ed2fd18
  * mirrors src/back/superslab.cpp take_free 124b1c151afcec79
  * mirrors src/back/superslab.cpp put_back 2af23b8c2f7e0b2c
- * mirrors src/back/superslab.cpp purge_taken 8db529cc0e135560
+ * mirrors src/back/superslab.cpp purge_taken 69063f6d754dc2d3
  * mirrors src/back/superslab.cpp purge_records f4e9f0234a74f866
  * mirrors src/back/superslab.cpp take 746b219f3f02243f
  * mirrors src/back/superslab.cpp extend 531ebaafb83338c2
  * mirrors src/back/superslab.cpp give_back 98a36be57ea95fbd
+ * mirrors src/back/superslab.cpp soil b7d00a69bcd4097b
+ * mirrors src/back/superslab.cpp purgeable 17687a7830d36388
  * mirrors src/back/superslab.cpp left_over 6e8bff9ea2d80cc1
  * mirrors src/back/superslab.cpp choose af8cf5fb2cb8ff60
- * mirrors src/back/superslab.cpp purge 06229b523bbbc9bd
+ * mirrors src/back/superslab.cpp purge 6bfc2d876748b67b
  * mirrors src/back/superslab.cpp occupy 3a76cc6e3bfecb4e
  * mirrors src/back/superslab.cpp vacate 19a5edba3cf8709f
  * mirrors src/back/shared_pool.cpp unmap_if_empty 01edb5f3fdede824
@@ -173,6 +175,9 @@ inline purge_unit(unit) {
     :: true -> /* the kernel refuses */
 #ifdef REFUSAL_IGNORED
        clear_dirty(unit)
+#else
+       dirty = old;
+       recent = recent | (unit & ~dirty)
 #endif
     fi;
     dirty = 0

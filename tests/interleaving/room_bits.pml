@@ -14,12 +14,12 @@
  * mirrors src/back/shared_pool.cpp note_full 1bf44de31e5a8043
  * mirrors src/back/shared_pool.cpp search ebbb58f7993d1921
  * mirrors src/back/shared_pool.cpp give_back 345c39736bf9763b
- * mirrors src/back/shared_pool.cpp purge a318ede18f71201b
+ * mirrors src/back/shared_pool.cpp purge e73f83374eb5fd83
  * mirrors src/back/superslab.cpp take_free 124b1c151afcec79
  * mirrors src/back/superslab.cpp put_back 2af23b8c2f7e0b2c
  * mirrors src/back/superslab.cpp take 746b219f3f02243f
  * mirrors src/back/superslab.cpp give_back 98a36be57ea95fbd
- * mirrors src/back/superslab.cpp purge 06229b523bbbc9bd
+ * mirrors src/back/superslab.cpp purge 6bfc2d876748b67b
  * mirrors src/back/superslab.cpp purge_records f4e9f0234a74f866
  * mirrors src/back/superslab.cpp vacate 19a5edba3cf8709f
  * mirrors src/back/superslab.cpp occupy 3a76cc6e3bfecb4e

@@ -3,10 +3,10 @@
  *
  * Two threads take runs of one or two units from a superslab of two, extend them, write to them,
  * and give them back, whole or the tail alone. The purge lets units age and gives the pages of old
- * ones back; where the two make a huge page, a clean one goes along or for itself, or both stay. Where memory is
- * tight, whoever gives the last unit back unmaps the superslab, and whoever finds no unit maps it
- * again. The kernel may refuse whatever it is asked to take. Each access of the code to something
- * shared is one step here.
+ * ones back; where the two make a huge page, a clean one goes along or for itself, or both stay.
+ * Where memory is tight, whoever gives the last unit back unmaps the superslab, and whoever finds
+ * no unit maps it again. The kernel may refuse whatever it is asked to take. Each access of the
+ * code to something shared is one step here.
  *
  *   P1  a run that is said to read as zero does
  *   P2  a free unit is in at most one generation

@@ -30,7 +30,7 @@ constexpr unsigned low_attempts_max = 16;
 // Libraries to measure against have the rule of an earlier phase for huge pages
 // (src/CMakeLists.txt).
 #ifndef HAKMEM_RULE_OF_PHASE
-#define HAKMEM_RULE_OF_PHASE 26
+#define HAKMEM_RULE_OF_PHASE 27
 #endif
 constexpr unsigned rule = HAKMEM_RULE_OF_PHASE;
 constexpr std::size_t sparse_waste_bytes =
@@ -39,6 +39,7 @@ constexpr std::size_t sparse_waste_bytes =
 constexpr std::size_t growing_waste_bytes = huge_pages::page_bytes / (rule >= 26 ? 8 : 1);
 // The rest that a dense run leaves is taken by others, so this part of it counts.
 constexpr unsigned dense_rest_divisor = 3;
+constexpr unsigned huge_page_units = huge_pages::page_bytes / base::unit_bytes;
 
 // The directory is a list of pages, so that it can grow without moving.
 constexpr std::uint32_t page_superslabs = 1024;
@@ -105,6 +106,7 @@ struct Request {
     base::Units count;
     unsigned alignment;
     base::ClassId id;
+    Within within;
 };
 
 // [search]
@@ -124,7 +126,8 @@ Run search(std::uint32_t begin, std::uint32_t end, const Request& request, unsig
             i++;
             continue;
         }
-        const Run run = superslab::take(superslab, request.count, request.alignment);
+        const Run run =
+            superslab::take(superslab, request.count, request.alignment, request.within);
         if (run.superslab != nullptr) return run;
         if (superslab.taken.load(std::memory_order_relaxed) == ~std::uint64_t{0}) {
             note_full(superslab);
@@ -137,8 +140,14 @@ Run search(std::uint32_t begin, std::uint32_t end, const Request& request, unsig
 }
 // [/search]
 
-Run take_existing(const Request& request) {
+Run take_existing(Request& request) {
     const std::uint32_t end = superslab_count();
+    if (request.within == Within::huge) {
+        unsigned attempts = low_attempts_max;
+        const Run run = search(0, end, request, attempts);
+        if (run.superslab != nullptr || attempts > 0) return run;
+        request.within = Within::all;  // there is more room of the other kind than shall lie idle
+    }
     unsigned attempts = run_attempts_max;
     if (request.count.value == 1) return search(0, end, request, attempts);
     const std::uint32_t hint = std::min(run_hint.load(std::memory_order_relaxed), end);
@@ -236,26 +245,46 @@ bool is_hidden(std::uint32_t i) {
 }
 
 // [open]
-// What may be wasted if a run comes in huge pages where it is the first.
-std::size_t waste_of(const Run& run, Use use) {
+// What may be wasted if a run comes in huge pages where it is the first, by what it leaves of them.
+std::size_t waste_of(base::Units rest, Use use) {
     if (use == Use::sparse) return sparse_waste_bytes;
     if (use == Use::growing || rule < 26) return growing_waste_bytes;
-    const base::Units rest{base::bit_count(run.opened & ~run.bits())};
     return rest.bytes() / dense_rest_divisor;
 }
 
 // Says in which pages the memory of a run comes that is the first there. A neighbour that was taken
 // in stage 2 may have been touched by then; what is resident stays as it is.
 void open(const Run& run, Use use) HAK_REQUIRES(lock) {
-    const bool huge = huge_pages::wanted(heap_bytes(), waste_of(run, use));
+    const base::Units rest{base::bit_count(run.opened & ~run.bits())};
+    const bool huge = huge_pages::wanted(heap_bytes(), waste_of(rest, use));
     superslab::prefer(*run.superslab, run.opened, huge ? os::PageSize::huge : os::PageSize::small);
 }
 // [/open]
 
+// The heap without what is free of the superslab that was added last, which may be most of it.
+std::size_t heap_bytes_in_use() {
+    const std::size_t heap = heap_bytes();
+    const std::uint32_t count = superslab_count();
+    if (count == 0) return heap;
+    const std::uint64_t taken = superslab_at(count - 1).taken.load(std::memory_order_relaxed);
+    return heap - std::min(heap, base::Units{base::bit_count(~taken)}.bytes());
+}
+
+// [within]
+// What would have huge pages where it is the first leaves clean small ones to others, unless address
+// space is short.
+Within within(base::Units count, Use use) {
+    if (rule < 27 || is_tight()) return Within::all;
+    const base::Units rest{(huge_page_units - count.value % huge_page_units) % huge_page_units};
+    return huge_pages::wanted(heap_bytes_in_use(), waste_of(rest, use)) ? Within::huge
+                                                                        : Within::all;
+}
+// [/within]
+
 }  // namespace
 
 Run take(base::Units count, unsigned alignment, Growth growth, Use use, base::ClassId id) {
-    const Request request{count, alignment, id};
+    Request request{count, alignment, id, within(count, use)};
     Run run = take_existing(request);
     const bool found = run.superslab != nullptr;
     if (found ? run.opened == 0 : growth == Growth::refused) return run;
@@ -266,8 +295,13 @@ Run take(base::Units count, unsigned alignment, Growth growth, Use use, base::Cl
         run = take_existing(request);
         if (run.superslab != nullptr) break;
         Superslab* const added = add_superslab();
-        if (added == nullptr) return run;
-        if (admits(*added, id)) run = superslab::take(*added, count, alignment);
+        if (added != nullptr) {
+            if (admits(*added, id)) run = superslab::take(*added, count, alignment);
+        } else if (request.within == Within::huge) {
+            request.within = Within::all;
+        } else {
+            return run;
+        }
     }
     open(run, use);
     return run;

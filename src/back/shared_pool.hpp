@@ -29,7 +29,8 @@
  * huge if what that may waste is little beside the heap (back/huge_pages). A *dense* run may waste
  * a part of what it leaves of the page. A *growing* class will fill the page soon, and may waste
  * some of the last one. *Sparse* use may waste each page, which would be resident for a few blocks.
- * What back/large maps by itself is a part of the heap, so it is counted here.
+ * Who would have huge pages leaves clean units of small ones to others, as long as few superslabs
+ * have some. What back/large maps by itself is a part of the heap, so it is counted here.
  *
  * The option `sp_slot` turns the sharing off, so that its worth can be measured: a superslab then
  * serves the one class that came to it first, until it is wholly free.
@@ -49,7 +50,8 @@
  * @cost      stage 2: a search over bits and one compare-and-swap; once in 2 MiB the lock, and a
  *            system call if the size of pages changes; bench: shared_pool
  * @phase     the idea is the recorded SP-SLOT; reshaped in 16; fresh slabs in 20, the
- *            size of the heap in 21, dense and sparse use in 24, growing use in 26
+ *            size of the heap in 21, dense and sparse use in 24, growing use in 26,
+ *            clean small pages left to others in 27
  */
 #pragma once
 

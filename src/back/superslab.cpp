@@ -126,6 +126,13 @@ std::uint64_t opened_by(const Run& run, std::uint64_t taken_before) {
     return whole_huge_pages(run.bits()) & ~whole_huge_pages(touched);
 }
 
+// Units in small pages that nobody has used since these were opened or purged.
+std::uint64_t clean_small_units(const Superslab& superslab, std::uint64_t taken) {
+    const std::uint64_t dirty = dirty_units(superslab);
+    return whole_huge_pages(taken | dirty) &
+           ~(superslab.huge.load(std::memory_order_relaxed) | taken | dirty);
+}
+
 // [huge]
 // The free units of huge pages that are partly in use: clean as well as dirty ones are resident.
 std::uint64_t left_over(const Superslab& superslab) {
@@ -252,11 +259,13 @@ Run run_of(Slab& slab) {
 }
 
 // [take]
-Run take(Superslab& superslab, base::Units count, unsigned alignment) {
+Run take(Superslab& superslab, base::Units count, unsigned alignment, Within within) {
     std::uint64_t taken = superslab.taken.load(std::memory_order_relaxed);
     for (;;) {
+        const std::uint64_t barred =
+            within == Within::all ? taken : taken | clean_small_units(superslab, taken);
         const std::uint64_t starts =
-            base::run_starts(~taken, count.value) & base::aligned_bits(alignment);
+            base::run_starts(~barred, count.value) & base::aligned_bits(alignment);
         if (starts == 0) return {};
         Run run{&superslab, base::lowest_bit(starts), count, false};
         if (superslab.taken.compare_exchange_weak(

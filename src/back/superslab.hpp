@@ -50,7 +50,8 @@
  * @invariant I2 the record of a slab in use leads to the bitmaps of its unit, of its length
  * @failure   take() reports no_bit when there is no run
  * @cost      one compare-and-swap a run; bench: superslab
- * @phase     introduced in 16; huge pages in 18, bitmaps by length in 21, one page at a time in 24
+ * @phase     introduced in 16; huge pages in 18, bitmaps by length in 21, one page at a time in 24,
+ *            runs within huge pages in 27
  */
 #pragma once
 
@@ -93,6 +94,12 @@ struct Run {
     std::uint64_t bits() const { return base::bit_run(first, count.value); }
 };
 
+/** Where a run may be taken. */
+enum class Within : unsigned char {
+    all,   ///< Anywhere.
+    huge,  ///< In huge pages, where it may open some, and what was used before.
+};
+
 /** Which free units a purge gives back. */
 enum class Extent : unsigned char {
     due,    ///< Those of the older generation.
@@ -129,9 +136,10 @@ char* vacate(Superslab& superslab);
  * @param superslab The superslab.
  * @param count Length of the run, 1 to 64.
  * @param alignment The run begins at a multiple of so many units; a power of two up to 64.
+ * @param within Where it may lie. While others take units or purge them, it may lie elsewhere.
  * @return The run; its superslab is null when there is none.
  */
-Run take(Superslab& superslab, base::Units count, unsigned alignment);
+Run take(Superslab& superslab, base::Units count, unsigned alignment, Within within = Within::all);
 
 /**
  * Takes the units just behind a run, in the pages that are there.

@@ -964,7 +964,7 @@ TEST_F(LargeHugePagesDeathTest, ARunOpensAHugePageFromEightUnitsOn) {
         Watch::asked = 0;
         allocate(7 * unit_bytes);
         CHILD_REQUIRE(Watch::asked == 0);
-        allocate(huge_page_bytes - 7 * unit_bytes);  // up to the next page
+        for (int i = 7; i < 32; i++) allocate(unit_bytes);  // up to the next page
         CHILD_REQUIRE(Watch::asked == 0);
         const char* const block = allocate(8 * unit_bytes);
         CHILD_REQUIRE(begins_a_huge_page(block));

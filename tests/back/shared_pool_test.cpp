@@ -459,6 +459,11 @@ UnitRun take_dense(unsigned count) {
     return pool::take(Units{count}, 1, Growth::allowed, Use::dense);
 }
 
+// Takes units of a class that grows.
+UnitRun take_growing(Growth growth = Growth::allowed) {
+    return pool::take(Units{1}, 1, growth, Use::growing);
+}
+
 // A third of what a run leaves of its pages counts, and all of that by default from 16 MiB on.
 TEST_F(SharedPoolHugePagesDeathTest, ADenseRunHasHugePagesIfItLeavesLittleOfThem) {
     // A heap of 4 MiB is to have more than it takes to waste a quarter of a page; a third of the 24
@@ -497,9 +502,6 @@ TEST_F(SharedPoolHugePagesDeathTest, ADenseRunHasHugePagesIfItLeavesLittleOfThem
 TEST_F(SharedPoolHugePagesDeathTest, AGrowingClassHasThemFrom2MiBOnAndSparseUseHasNone) {
     EXPECT_EXIT(in_child([] {
                     const PageAdvice advice;
-                    const auto take_growing = [] {
-                        return pool::take(Units{1}, 1, Growth::allowed, Use::growing);
-                    };
                     pool::note_mapped(-std::ptrdiff_t{superslab_bytes - 2 * mebibyte});
                     CHILD_REQUIRE(take_growing().superslab->huge == 0);
                     take(31);
@@ -535,7 +537,7 @@ TEST_F(SharedPoolHugePagesDeathTest, WhoTakesTheFirstUnitOfAPageDecides) {
                     pool::note_mapped(61 * mebibyte);
                     constexpr std::uint64_t first_page = base::bit_run(0, 32);
                     const UnitRun sparse = take(1);
-                    CHILD_REQUIRE(take_dense(31).superslab == sparse.superslab);
+                    CHILD_REQUIRE(take(31).superslab == sparse.superslab);
                     CHILD_REQUIRE(sparse.superslab->huge == 0);
                     const UnitRun dense = take_dense(1);
                     CHILD_REQUIRE(dense.superslab == sparse.superslab && dense.first == 32);
@@ -552,6 +554,73 @@ TEST_F(SharedPoolHugePagesDeathTest, WhoTakesTheFirstUnitOfAPageDecides) {
                     CHILD_REQUIRE(take(1).superslab == dense.superslab);
                     CHILD_REQUIRE(dense.superslab->huge == 0);
                     CHILD_REQUIRE(PageAdvice::huge == 1 && PageAdvice::small == 1);
+                }),
+                testing::ExitedWithCode(0), "");
+}
+
+TEST_F(SharedPoolHugePagesDeathTest, WhatWouldHaveThemLeavesCleanSmallPagesToOthers) {
+    EXPECT_EXIT(in_child([] {
+                    const PageAdvice advice;
+                    pool::note_mapped(61 * mebibyte);
+                    const UnitRun sparse = take(1);
+                    const UnitRun growing = take_growing();
+                    CHILD_REQUIRE(growing.superslab == sparse.superslab && growing.first == 32);
+                    CHILD_REQUIRE(take_dense(31).first == 33);
+                    // Both pages are in use now, and the first one has room.
+                    CHILD_REQUIRE(take_growing(Growth::refused).superslab == nullptr);
+                    const UnitRun next = take_growing();
+                    CHILD_REQUIRE(next.superslab->index == 1 && next.first == 0);
+                    CHILD_REQUIRE(PageAdvice::huge == 2 && PageAdvice::small == 0);
+                    CHILD_REQUIRE(take(1).superslab == sparse.superslab);
+                    // What was used is resident anyway.
+                    pool::give_back(sparse);
+                    CHILD_REQUIRE(take_growing().superslab == sparse.superslab);
+                }),
+                testing::ExitedWithCode(0), "");
+    // A heap with less than 2 MiB in use takes what there is.
+    EXPECT_EXIT(in_child([] {
+                    const PageAdvice advice;
+                    for (unsigned i = 0; i <= 32; i++) {
+                        CHILD_REQUIRE(take_growing().first == i);
+                        if (i == 0) CHILD_REQUIRE(take(1).first == ++i);
+                    }
+                }),
+                testing::ExitedWithCode(0), "");
+}
+
+TEST_F(SharedPoolHugePagesDeathTest, WhereManySuperslabsHaveRoomInSmallPagesItIsTaken) {
+    for (const unsigned count : {15U, 16U}) {
+        EXPECT_EXIT(in_child([count] {
+                        const PageAdvice advice;
+                        for (unsigned i = 0; i < count; i++) take(63);
+                        CHILD_REQUIRE(PageAdvice::huge == 0);
+                        const std::uint32_t index = take_growing().superslab->index;
+                        CHILD_REQUIRE(index == (count < 16 ? count : 0));
+                    }),
+                    testing::ExitedWithCode(0), "");
+    }
+}
+
+TEST_F(SharedPoolHugePagesDeathTest, SoItIsWhereThereIsNothingElse) {
+    EXPECT_EXIT(in_child([] {
+                    const PageAdvice advice;
+                    pool::note_mapped(61 * mebibyte);
+                    const UnitRun sparse = take(33);
+                    const FaultInjection faults({.calls = FaultInjection::map});
+                    CHILD_REQUIRE(take_growing().superslab == sparse.superslab);
+                }),
+                testing::ExitedWithCode(0), "");
+}
+
+TEST_F(SharedPoolHugePagesDeathTest, AndWhereAddressSpaceIsShort) {
+    if (tests::under_sanitizer)
+        GTEST_SKIP() << "a sanitizer needs more address space than any limit";
+    EXPECT_EXIT(in_child([] {
+                    const PageAdvice advice;
+                    const rlimit limit{100 * mebibyte, 100 * mebibyte};
+                    CHILD_REQUIRE(setrlimit(RLIMIT_AS, &limit) == 0);
+                    while (!pool::is_tight()) take(63);
+                    CHILD_REQUIRE(take_growing(Growth::refused).first == 63);
                 }),
                 testing::ExitedWithCode(0), "");
 }

@@ -28,6 +28,7 @@ namespace page_map = back::page_map;
 namespace superslab = back::superslab;
 using back::Extent;
 using back::Superslab;
+using back::Within;
 using UnitRun = back::Run;  // gtest has a Run of its own
 using base::superslab_bytes;
 using base::superslab_units;
@@ -611,6 +612,29 @@ TEST(Superslab, TheFirstRunInAHugePageOpensItAndNoOtherDoes) {
     EXPECT_EQ(take(*s, 3).opened, 0u);
     EXPECT_EQ(take(*s, page_units).opened, second_page);  // it begins in the first one
     EXPECT_EQ(take(*s, 1).opened, 0u);
+}
+
+// Units of small pages that were never used stay for others.
+TEST(Superslab, ARunWithinHugePagesMayOpenSomeAndTakesWhatWasUsedBefore) {
+    Fixture s;
+    const auto take_within = [&] { return superslab::take(*s, Units{1}, 1, Within::huge); };
+    const UnitRun first = take(*s, 1);
+    const UnitRun opening = take_within();
+    EXPECT_EQ(opening.first, page_units);
+    EXPECT_EQ(opening.opened, second_page);
+    EXPECT_EQ(take_within().superslab, nullptr);  // the second page has small ones by now, too
+    superslab::prefer(*s, second_page, os::PageSize::huge);
+    EXPECT_EQ(take_within().first, page_units + 1);
+    superslab::give_back(first);
+    EXPECT_EQ(take_within().first, first.first);
+    superslab::give_back(first);
+    EXPECT_GT(superslab::purge(*s, Extent::dirty), 0u);
+    EXPECT_EQ(take_within().opened, first_page);
+    EXPECT_EQ(take_within().first, page_units + 2);
+    take(*s, page_units - 1);
+    take(*s, page_units - 3);
+    EXPECT_EQ(take_within().superslab, nullptr);
+    EXPECT_EQ(take(*s, 1).superslab, nullptr);
 }
 
 TEST(Superslab, ARunOpensEachPageThatItIsTheFirstIn) {

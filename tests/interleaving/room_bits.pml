@@ -12,12 +12,12 @@
  *
  * mirrors src/back/shared_pool.cpp note_room 00a5f8c537cc84cc
  * mirrors src/back/shared_pool.cpp note_full 1bf44de31e5a8043
- * mirrors src/back/shared_pool.cpp search ebbb58f7993d1921
+ * mirrors src/back/shared_pool.cpp search a67c328ecd91a9c1
  * mirrors src/back/shared_pool.cpp give_back 345c39736bf9763b
  * mirrors src/back/shared_pool.cpp purge e73f83374eb5fd83
  * mirrors src/back/superslab.cpp take_free 124b1c151afcec79
  * mirrors src/back/superslab.cpp put_back 2af23b8c2f7e0b2c
- * mirrors src/back/superslab.cpp take 746b219f3f02243f
+ * mirrors src/back/superslab.cpp take 7cdd85e2b2447753
  * mirrors src/back/superslab.cpp give_back 98a36be57ea95fbd
  * mirrors src/back/superslab.cpp purge 6bfc2d876748b67b
  * mirrors src/back/superslab.cpp purge_records f4e9f0234a74f866

@@ -271,8 +271,8 @@ std::size_t heap_bytes_in_use() {
 }
 
 // [within]
-// What would have huge pages where it is the first leaves clean small ones to others, unless address
-// space is short.
+// What would have huge pages where it is the first leaves clean small ones to others, unless
+// address space is short.
 Within within(base::Units count, Use use) {
     if (rule < 27 || is_tight()) return Within::all;
     const base::Units rest{(huge_page_units - count.value % huge_page_units) % huge_page_units};

@@ -19,7 +19,7 @@
  * mirrors src/back/superslab.cpp put_back 2af23b8c2f7e0b2c
  * mirrors src/back/superslab.cpp purge_taken 69063f6d754dc2d3
  * mirrors src/back/superslab.cpp purge_records f4e9f0234a74f866
- * mirrors src/back/superslab.cpp take 746b219f3f02243f
+ * mirrors src/back/superslab.cpp take 7cdd85e2b2447753
  * mirrors src/back/superslab.cpp extend 531ebaafb83338c2
  * mirrors src/back/superslab.cpp give_back 98a36be57ea95fbd
  * mirrors src/back/superslab.cpp soil b7d00a69bcd4097b

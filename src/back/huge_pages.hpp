@@ -43,8 +43,9 @@
 
 namespace hakmem::back::huge_pages {
 
-constexpr std::size_t page_bytes = 2 * base::mebibyte;  ///< One huge page.
-constexpr std::size_t unbounded = SIZE_MAX;             ///< A waste of page after page.
+constexpr std::size_t page_bytes = 2 * base::mebibyte;          ///< One huge page.
+constexpr unsigned page_units = page_bytes / base::unit_bytes;  ///< Units of one.
+constexpr std::size_t unbounded = SIZE_MAX;                     ///< A waste of page after page.
 
 // [wanted]
 /**

@@ -39,7 +39,6 @@ constexpr std::size_t sparse_waste_bytes =
 constexpr std::size_t growing_waste_bytes = huge_pages::page_bytes / (rule >= 26 ? 8 : 1);
 // The rest that a dense run leaves is taken by others, so this part of it counts.
 constexpr unsigned dense_rest_divisor = 3;
-constexpr unsigned huge_page_units = huge_pages::page_bytes / base::unit_bytes;
 
 // The directory is a list of pages, so that it can grow without moving.
 constexpr std::uint32_t page_superslabs = 1024;
@@ -59,9 +58,11 @@ constinit char* reservation_end HAK_GUARDED_BY(lock) = nullptr;
 constinit std::size_t reservation_bytes HAK_GUARDED_BY(lock) = first_reservation_bytes;
 constinit std::atomic<std::size_t> reserved{0};
 constinit bool refused HAK_GUARDED_BY(lock) = false;  // whether the kernel has refused space
-constinit std::atomic<std::size_t> memory_limit{0};   // of the process; 0 until asked
-constinit std::atomic<std::uint32_t> vacant{0};       // superslabs without memory
-constinit std::atomic<std::size_t> beside{0};         // bytes mapped beside superslabs
+// Whether the kernel has refused memory or huge pages: then everybody takes what there is.
+constinit std::atomic<bool> any_pages{false};
+constinit std::atomic<std::size_t> memory_limit{0};  // of the process; 0 until asked
+constinit std::atomic<std::uint32_t> vacant{0};      // superslabs without memory
+constinit std::atomic<std::size_t> beside{0};        // bytes mapped beside superslabs
 
 DirectoryPage& page_of(std::uint32_t i) {
     return *directory[i / page_superslabs].load(std::memory_order_acquire);
@@ -146,7 +147,8 @@ Run take_existing(Request& request) {
         unsigned attempts = low_attempts_max;
         const Run run = search(0, end, request, attempts);
         if (run.superslab != nullptr || attempts > 0) return run;
-        request.within = Within::all;  // there is more room of the other kind than shall lie idle
+        // So many have room and no such run: small pages that nobody else wants, or gaps.
+        request.within = Within::all;
     }
     unsigned attempts = run_attempts_max;
     if (request.count.value == 1) return search(0, end, request, attempts);
@@ -258,10 +260,12 @@ void open(const Run& run, Use use) HAK_REQUIRES(lock) {
     const base::Units rest{base::bit_count(run.opened & ~run.bits())};
     const bool huge = huge_pages::wanted(heap_bytes(), waste_of(rest, use));
     superslab::prefer(*run.superslab, run.opened, huge ? os::PageSize::huge : os::PageSize::small);
+    const std::uint64_t agreed = run.superslab->huge.load(std::memory_order_relaxed);
+    if (huge && (run.opened & ~agreed) != 0) any_pages.store(true, std::memory_order_relaxed);
 }
 // [/open]
 
-// The heap without what is free of the superslab that was added last, which may be most of it.
+// The heap without what is free of the highest superslab, which may be most of it.
 std::size_t heap_bytes_in_use() {
     const std::size_t heap = heap_bytes();
     const std::uint32_t count = superslab_count();
@@ -271,11 +275,15 @@ std::size_t heap_bytes_in_use() {
 }
 
 // [within]
-// What would have huge pages where it is the first leaves clean small ones to others, unless
-// address space is short.
+// What would have huge pages where it is the first leaves clean small ones to others, if others may
+// have them and address space is not short.
 Within within(base::Units count, Use use) {
-    if (rule < 27 || is_tight()) return Within::all;
-    const base::Units rest{(huge_page_units - count.value % huge_page_units) % huge_page_units};
+    if (rule < 27 || use == Use::sparse) return Within::all;
+    const bool shared = os::options().sp_slot != 0;
+    if (!shared || any_pages.load(std::memory_order_relaxed) || is_tight()) return Within::all;
+    // What it would leave if it began with a page; where it will lie is not known yet.
+    constexpr unsigned page = huge_pages::page_units;
+    const base::Units rest{(page - count.value % page) % page};
     return huge_pages::wanted(heap_bytes_in_use(), waste_of(rest, use)) ? Within::huge
                                                                         : Within::all;
 }
@@ -298,6 +306,7 @@ Run take(base::Units count, unsigned alignment, Growth growth, Use use, base::Cl
         if (added != nullptr) {
             if (admits(*added, id)) run = superslab::take(*added, count, alignment);
         } else if (request.within == Within::huge) {
+            any_pages.store(true, std::memory_order_relaxed);
             request.within = Within::all;
         } else {
             return run;

@@ -18,8 +18,8 @@ constexpr std::size_t word_bytes = sizeof(std::uint64_t);
 constexpr std::size_t slabs_bytes = base::superslab_units * sizeof(Slab);
 constexpr unsigned page_slabs = base::page_bytes / sizeof(Slab);
 static_assert(slabs_bytes % base::page_bytes == 0, "bitmaps begin on a page of their own");
-constexpr unsigned huge_page_units = huge_pages::page_bytes / base::unit_bytes;
-static_assert(base::superslab_units % huge_page_units == 0, "no huge page serves two superslabs");
+static_assert(base::superslab_units % huge_pages::page_units == 0,
+              "no huge page serves two superslabs");
 
 // [bitmaps]
 // Bitmaps lie with those of about their length, so that short ones share pages. Lengths are powers
@@ -111,8 +111,8 @@ std::size_t purge_taken(Superslab& superslab, std::uint64_t bits) {
 // Of some units all those that share a huge page with one of them.
 std::uint64_t whole_huge_pages(std::uint64_t units) {
     std::uint64_t whole = 0;
-    for (unsigned first = 0; first < base::superslab_units; first += huge_page_units) {
-        const std::uint64_t page = base::bit_run(first, huge_page_units);
+    for (unsigned first = 0; first < base::superslab_units; first += huge_pages::page_units) {
+        const std::uint64_t page = base::bit_run(first, huge_pages::page_units);
         if ((units & page) != 0) whole |= page;
     }
     return whole;
@@ -126,7 +126,8 @@ std::uint64_t opened_by(const Run& run, std::uint64_t taken_before) {
     return whole_huge_pages(run.bits()) & ~whole_huge_pages(touched);
 }
 
-// Units in small pages that nobody has used since these were opened or purged.
+// Units of small pages in use that nobody has used since the page was opened, or they were purged.
+// While a page is being opened it passes for small, until `prefer` says otherwise.
 std::uint64_t clean_small_units(const Superslab& superslab, std::uint64_t taken) {
     const std::uint64_t dirty = dirty_units(superslab);
     return whole_huge_pages(taken | dirty) &
@@ -146,12 +147,12 @@ std::uint64_t left_over(const Superslab& superslab) {
 std::uint64_t choose(Superslab& superslab, std::uint64_t mine, std::uint64_t due, bool all) {
     const std::uint64_t huge = superslab.huge.load(std::memory_order_relaxed);
     std::uint64_t chosen = mine & due & ~huge;
-    for (unsigned first = 0; first < base::superslab_units; first += huge_page_units) {
-        const std::uint64_t page = base::bit_run(first, huge_page_units);
+    for (unsigned first = 0; first < base::superslab_units; first += huge_pages::page_units) {
+        const std::uint64_t page = base::bit_run(first, huge_pages::page_units);
         const std::uint64_t free = mine & page & huge;
         if ((free & due) == 0) continue;
         if (free != page) {
-            if (!all && base::bit_count(free) < huge_page_units / 2) continue;
+            if (!all && base::bit_count(free) < huge_pages::page_units / 2) continue;
             prefer(superslab, page, os::PageSize::small);
         }
         chosen |= free;

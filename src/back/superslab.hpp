@@ -21,7 +21,8 @@
  * of which half is free is *broken up*: the free units are given back, and the rest stays in small
  * pages, which the kernel is told not to join again. With less, it stays: a few units are not worth
  * the faults that all others would cost from then on. `malloc_trim` breaks up every page of which
- * there is something to give. What was given back whole is opened anew. Where the kernel takes the
+ * there is something to give. What was given back whole is opened anew. Who wants huge pages can
+ * leave small ones that nobody has touched yet to others (`Within`). Where the kernel takes the
  * wish and has no huge pages, all this holds all the same, for nothing.
  *
  * Where address space is short a wholly free superslab gives its memory up. Its record stays, with
@@ -97,7 +98,7 @@ struct Run {
 /** Where a run may be taken. */
 enum class Within : unsigned char {
     all,   ///< Anywhere.
-    huge,  ///< In huge pages, where it may open some, and what was used before.
+    huge,  ///< In huge pages, in untouched ones, which it opens, and in dirty units of any.
 };
 
 /** Which free units a purge gives back. */

@@ -606,8 +606,35 @@ TEST_F(SharedPoolHugePagesDeathTest, SoItIsWhereThereIsNothingElse) {
                     const PageAdvice advice;
                     pool::note_mapped(61 * mebibyte);
                     const UnitRun sparse = take(33);
-                    const FaultInjection faults({.calls = FaultInjection::map});
-                    CHILD_REQUIRE(take_growing().superslab == sparse.superslab);
+                    {
+                        const FaultInjection faults({.calls = FaultInjection::map});
+                        CHILD_REQUIRE(take_growing().superslab == sparse.superslab);
+                    }
+                    // Nobody asks a second time.
+                    CHILD_REQUIRE(take_growing(Growth::refused).superslab == sparse.superslab);
+                }),
+                testing::ExitedWithCode(0), "");
+}
+
+TEST_F(SharedPoolHugePagesDeathTest, WhereTheKernelHasNoHugePages) {
+    EXPECT_EXIT(in_child([] {
+                    pool::note_mapped(61 * mebibyte);
+                    const UnitRun sparse = take(1);
+                    const FaultInjection faults({.calls = FaultInjection::advise});
+                    CHILD_REQUIRE(take_growing().first == 32);
+                    for (unsigned i = 1; i < 32; i++) CHILD_REQUIRE(take_growing().first == i);
+                    CHILD_REQUIRE(take_growing().first == 33);
+                    CHILD_REQUIRE(sparse.superslab->huge == 0);
+                }),
+                testing::ExitedWithCode(0), "");
+}
+
+TEST_F(SharedPoolHugePagesDeathTest, WhereNobodyElseMayHaveThem) {
+    EXPECT_EXIT(in_child([] {
+                    const tests::ChangedOption off(&os::Options::sp_slot, 0);
+                    pool::note_mapped(61 * mebibyte);
+                    take(1);
+                    for (unsigned i = 1; i < 32; i++) CHILD_REQUIRE(take_growing().first == i);
                 }),
                 testing::ExitedWithCode(0), "");
 }

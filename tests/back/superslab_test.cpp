@@ -631,10 +631,21 @@ TEST(Superslab, ARunWithinHugePagesMayOpenSomeAndTakesWhatWasUsedBefore) {
     EXPECT_GT(superslab::purge(*s, Extent::dirty), 0u);
     EXPECT_EQ(take_within().opened, first_page);
     EXPECT_EQ(take_within().first, page_units + 2);
-    take(*s, page_units - 1);
-    take(*s, page_units - 3);
-    EXPECT_EQ(take_within().superslab, nullptr);
-    EXPECT_EQ(take(*s, 1).superslab, nullptr);
+}
+
+TEST(Superslab, ALongOrAlignedRunWithinHugePagesReachesIntoNoCleanSmallOnes) {
+    Fixture s;
+    take(*s, page_units - 4);
+    const auto take_within = [&](unsigned count, unsigned alignment) {
+        return superslab::take(*s, Units{count}, alignment, Within::huge);
+    };
+    EXPECT_EQ(take_within(page_units + 4, 1).superslab, nullptr);
+    const UnitRun used = take(*s, 2);
+    superslab::give_back(used);
+    EXPECT_EQ(take_within(3, 1).first, page_units);
+    superslab::prefer(*s, second_page, os::PageSize::huge);
+    EXPECT_EQ(take_within(8, 8).first, page_units + 8);
+    EXPECT_EQ(take_within(2, 2).first, used.first);
 }
 
 TEST(Superslab, ARunOpensEachPageThatItIsTheFirstIn) {

@@ -25,7 +25,7 @@
  * mirrors src/back/superslab.cpp soil b7d00a69bcd4097b
  * mirrors src/back/superslab.cpp purgeable 17687a7830d36388
  * mirrors src/back/superslab.cpp left_over 6e8bff9ea2d80cc1
- * mirrors src/back/superslab.cpp choose af8cf5fb2cb8ff60
+ * mirrors src/back/superslab.cpp choose cde36fc3f6af8a3b
  * mirrors src/back/superslab.cpp purge 6bfc2d876748b67b
  * mirrors src/back/superslab.cpp occupy 3a76cc6e3bfecb4e
  * mirrors src/back/superslab.cpp vacate 19a5edba3cf8709f

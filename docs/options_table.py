@@ -60,7 +60,7 @@ class Option:
         return self.unit.split("|")
 
     def text(self, value: int) -> str:
-        """A value as a user would write it."""
+        """A value as HAKMEM reads it."""
         if self.type == "BOOL":
             return str(value)
         if self.type == "CHOICE":
@@ -68,10 +68,7 @@ class Option:
         if self.type == "BYTES":
             for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
                 if value and value % factor == 0:
-                    return f"{value // factor} {unit}"
-            return f"{value} bytes" if value else "0"
-        if self.type == "SIGNAL":
-            return "none" if value == 0 else str(value)
+                    return f"{value // factor}{unit}"
         return str(value)
 
     @property
@@ -87,7 +84,7 @@ class Option:
         if self.type == "TIME":
             return f"{limits}, in milliseconds, or with ``ms`` or ``s`` behind the number"
         if self.type == "BYTES":
-            return f"{limits}; ``KiB``, ``MiB`` or ``GiB`` may stand behind the number"
+            return f"{limits}, in bytes, or with ``KiB``, ``MiB`` or ``GiB`` behind the number"
         return f"{limits} {self.unit}".rstrip()
 
 

@@ -217,7 +217,8 @@ esac
 
 command -v dpkg-query >/dev/null 2>&1 || [ "$goal" = help ] ||
     die 'there is no dpkg here: this script knows the packages of Debian and Ubuntu only.
-README.md says what a build needs; then make '"$goal"' does the rest.'
+A build needs a C and a C++ compiler, CMake, Ninja, make and Python 3; with what '"$goal"' needs
+beyond them, make '"$goal"' does the rest.'
 
 case $goal in
     build) provide "$packages_build" '' ;;

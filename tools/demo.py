@@ -126,8 +126,8 @@ class Demo:
 
 
 def show_table(console, demo):
-    table = Table(title="Medians; ratios of user time within a round", box=box.SIMPLE_HEAD,
-                  title_justify="left")
+    table = Table(title="Medians. Ratios are medians too, of each round's ratio",
+                  box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("program")
     table.add_column("malloc")
     headings = ["user s", "system s", "wall s", "peak MiB", "faults"]
@@ -187,8 +187,8 @@ def largest_report(text):
 def show_report(console, demo):
     """The last program once more, with the ledger that HAKMEM prints at exit."""
     workload = demo.workloads[-1]
-    run = demo.run(workload, "hakmem", {"HAKMEM_REPORT": "1"})
-    console.print(f"\nWhere the memory is at exit: HAKMEM_REPORT=1, {workload.text}")
+    run = demo.run(workload, "hakmem", {"HAKMEM_REPORT": "text"})
+    console.print(f"\nWhere the memory is at exit: HAKMEM_REPORT=text, {workload.text}")
     console.print(largest_report(run.errors.decode(errors="replace")), markup=False,
                   highlight=False)
 

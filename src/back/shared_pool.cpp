@@ -58,7 +58,8 @@ constinit char* reservation_end HAK_GUARDED_BY(lock) = nullptr;
 constinit std::size_t reservation_bytes HAK_GUARDED_BY(lock) = first_reservation_bytes;
 constinit std::atomic<std::size_t> reserved{0};
 constinit bool refused HAK_GUARDED_BY(lock) = false;  // whether the kernel has refused space
-// Whether the kernel has refused memory or huge pages: then everybody takes what there is.
+// Whether the kernel has refused huge pages, or a superslab to who left small ones alone. It stays:
+// from then on everybody takes what there is.
 constinit std::atomic<bool> any_pages{false};
 constinit std::atomic<std::size_t> memory_limit{0};  // of the process; 0 until asked
 constinit std::atomic<std::uint32_t> vacant{0};      // superslabs without memory
@@ -275,8 +276,8 @@ std::size_t heap_bytes_in_use() {
 }
 
 // [within]
-// What would have huge pages where it is the first leaves clean small ones to others, if others may
-// have them and address space is not short.
+// What is not sparse, and would have huge pages where it is the first, leaves clean small ones to
+// what is, if that may have them and address space is not short.
 Within within(base::Units count, Use use) {
     if (rule < 27 || use == Use::sparse) return Within::all;
     const bool shared = os::options().sp_slot != 0;

@@ -126,8 +126,8 @@ std::uint64_t opened_by(const Run& run, std::uint64_t taken_before) {
     return whole_huge_pages(run.bits()) & ~whole_huge_pages(touched);
 }
 
-// Units of small pages in use that nobody has used since the page was opened, or they were purged.
-// While a page is being opened it passes for small, until `prefer` says otherwise.
+// Free units of small pages in use that were never used since the page was opened, or were purged
+// since. A page that is being opened passes for what it was last, until `prefer` says otherwise.
 std::uint64_t clean_small_units(const Superslab& superslab, std::uint64_t taken) {
     const std::uint64_t dirty = dirty_units(superslab);
     return whole_huge_pages(taken | dirty) &

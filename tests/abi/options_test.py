@@ -6,12 +6,16 @@ with the prefix.
 """
 
 import errno
+import pathlib
 import random
 import re
 import sys
 
 import drive
 from drive import need
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "docs"))
+import options_table  # noqa: E402
 
 
 def alive(outcome):
@@ -143,6 +147,17 @@ def values_are_understood(scenario):
         need(got == meant, f"{name}={written} is {got}, not {meant}")
 
 
+def documented_values_are_understood(scenario):
+    """Each default and limit is read as docs/options.rst and hakmem(7) write it."""
+    known = table(scenario).keys() - {"HAKMEM_HELP", "HAKMEM_REPORT"}  # these two print
+    options = options_table.parse(options_table.SOURCE.read_text(encoding="utf-8"))
+    for option in (option for option in options if option.variable in known):
+        for value in {option.default, option.minimum, option.maximum}:
+            outcome = scenario.run(**{option.variable: option.text(value)})
+            alive(outcome)
+            need(not outcome.lines, outcome.describe())
+
+
 def option_get_names(scenario):
     """hakmem_option_get takes names with or without the prefix, in any case."""
     for name in ("HAKMEM_DECAY", "hakmem_decay", "decay", "DECAY", "Decay"):
@@ -200,8 +215,8 @@ def all_together(scenario):
 
 CHECKS = [silent_by_default, names_have_the_prefix, bad_values_keep_the_default,
           unknown_names_get_the_nearest, several_complaints, strict_makes_them_fatal,
-          help_lists_them_all, values_are_understood, option_get_names, bytes_of_any_kind,
-          all_together]
+          help_lists_them_all, values_are_understood, documented_values_are_understood,
+          option_get_names, bytes_of_any_kind, all_together]
 
 if __name__ == "__main__":
     given = drive.parser(__doc__).parse_args()

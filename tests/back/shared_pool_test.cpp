@@ -629,6 +629,18 @@ TEST_F(SharedPoolHugePagesDeathTest, WhereTheKernelHasNoHugePages) {
                 testing::ExitedWithCode(0), "");
 }
 
+TEST_F(SharedPoolHugePagesDeathTest, WhereAllAreHugeSparseUseTakesWhatWasBrokenUp) {
+    EXPECT_EXIT(in_child([] {
+                    const PageAdvice advice;
+                    const tests::ChangedOption always(&os::Options::huge_pages, 2);
+                    const UnitRun run = take(1);
+                    CHILD_REQUIRE(pool::purge(0, Extent::all) > 0);
+                    CHILD_REQUIRE((run.superslab->huge & run.bits()) == 0);
+                    CHILD_REQUIRE(take(1).first == 1);
+                }),
+                testing::ExitedWithCode(0), "");
+}
+
 TEST_F(SharedPoolHugePagesDeathTest, WhereNobodyElseMayHaveThem) {
     EXPECT_EXIT(in_child([] {
                     const tests::ChangedOption off(&os::Options::sp_slot, 0);

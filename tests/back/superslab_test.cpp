@@ -635,6 +635,7 @@ TEST(Superslab, ARunWithinHugePagesMayOpenSomeAndTakesWhatWasUsedBefore) {
 
 TEST(Superslab, ALongOrAlignedRunWithinHugePagesReachesIntoNoCleanSmallOnes) {
     Fixture s;
+    const Advices advices(*s);  // not every kernel takes it
     take(*s, page_units - 4);
     const auto take_within = [&](unsigned count, unsigned alignment) {
         return superslab::take(*s, Units{count}, alignment, Within::huge);

@@ -138,11 +138,11 @@ def test_an_option_may_be_broken_over_lines():
 
 
 @pytest.mark.parametrize(("kind", "unit", "value", "text"), [
-    ("BYTES", "bytes", 131072, "128 KiB"), ("BYTES", "bytes", 0, "0"),
-    ("BYTES", "bytes", 1000, "1000 bytes"), ("CHOICE", "libc|abort|ignore", 1, "abort"),
-    ("SIGNAL", "signal", 0, "none"), ("BOOL", "", 1, "1"), ("COUNT", "blocks", 1024, "1024"),
+    ("BYTES", "bytes", 131072, "128KiB"), ("BYTES", "bytes", 0, "0"),
+    ("BYTES", "bytes", 1000, "1000"), ("CHOICE", "libc|abort|ignore", 1, "abort"),
+    ("SIGNAL", "signal", 0, "0"), ("BOOL", "", 1, "1"), ("COUNT", "blocks", 1024, "1024"),
 ])
-def test_values_read_as_users_write_them(kind, unit, value, text):
+def test_values_are_written_as_they_are_read(kind, unit, value, text):
     option = options_table.Option("x", kind, value, 0, 2**40, unit, "all", "It is.")
     assert option.text(value) == text
 

@@ -61,8 +61,6 @@ class Option:
 
     def text(self, value: int) -> str:
         """A value as HAKMEM reads it."""
-        if self.type == "BOOL":
-            return str(value)
         if self.type == "CHOICE":
             return self.choices[value]
         if self.type == "BYTES":

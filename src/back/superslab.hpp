@@ -22,8 +22,8 @@
  * pages, which the kernel is told not to join again. With less, it stays: a few units are not worth
  * the faults that all others would cost from then on. `malloc_trim` breaks up every page of which
  * there is something to give. What was given back whole is opened anew. Who wants huge pages can
- * leave clean units of small ones to others (`Within`). Where the kernel takes the
- * wish and has no huge pages, all this holds all the same, for nothing.
+ * leave clean units of small ones to others (`Within`). Where the kernel takes the wish and has no
+ * huge pages, all this holds all the same, for nothing.
  *
  * Where address space is short a wholly free superslab gives its memory up. Its record stays, with
  * all units taken, until it gets memory again.

@@ -150,8 +150,9 @@ def values_are_understood(scenario):
 def documented_values_are_understood(scenario):
     """Each default and limit is read as docs/options.rst and hakmem(7) write it."""
     known = table(scenario)
-    options = options_table.parse(options_table.SOURCE.read_text(encoding="utf-8"))
-    for option in (option for option in options if option.variable in known):
+    for option in options_table.parse(options_table.SOURCE.read_text(encoding="utf-8")):
+        if option.variable not in known:
+            continue
         for value in {option.default, option.minimum, option.maximum}:
             outcome = scenario.run(**{option.variable: option.text(value)})
             need(outcome.ending() == "exit 0", outcome.describe())

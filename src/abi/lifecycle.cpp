@@ -49,27 +49,33 @@ void for_each_lower_lock(Visit visit) {
 // [/fork]
 
 void before_fork() HAK_NO_THREAD_ANALYSIS {
-    os::bypass_locks(true);
+    os::begin_fork();
+    if (!os::fork_takes_locks()) return;
     middle::orphan_heaps::fork_lock().lock_for_fork();
     for_each_lower_lock([](os::FutexLock& lock) HAK_NO_THREAD_ANALYSIS { lock.lock_for_fork(); });
 }
 
 void after_fork_in_parent() HAK_NO_THREAD_ANALYSIS {
-    for_each_lower_lock([](os::FutexLock& lock)
-                            HAK_NO_THREAD_ANALYSIS { lock.unlock_after_fork(); });
-    middle::orphan_heaps::fork_lock().unlock_after_fork();
-    os::bypass_locks(false);
+    if (os::fork_takes_locks()) {
+        for_each_lower_lock([](os::FutexLock& lock)
+                                HAK_NO_THREAD_ANALYSIS { lock.unlock_after_fork(); });
+        middle::orphan_heaps::fork_lock().unlock_after_fork();
+    }
+    os::end_fork();
 }
 
 void start_purge_thread();
 
 // [child]
+// Without locks, something may be half done. If this thread was at it, it goes on with that once its
+// signal handler returns; its locks may be free by then, since it is alone. If another one was, the
+// child may not rely on the heap, as POSIX has it of a process with threads.
 void after_fork_in_child() {
     for_each_lower_lock([](os::FutexLock& lock) { lock.reset_in_child(); });
     middle::orphan_heaps::fork_lock().reset_in_child();
-    front::park_vanished_heaps();
+    if (os::fork_takes_locks()) front::park_vanished_heaps();
     reporting.store(false, std::memory_order_relaxed);  // whoever was reporting is not here
-    os::bypass_locks(false);
+    os::end_fork();
     // The purge thread is not in the child. It cannot be started here, where the C library is still
     // busy with fork; the next slow path does it.
     if (os::options().purge_thread != 0) os::when_unlocked(start_purge_thread);

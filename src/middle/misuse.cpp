@@ -17,7 +17,7 @@ void describe_class(Message& message, unsigned class_index) {
 
 // A crash reporter may allocate, and this thread may hold the very lock that it would wait for.
 [[noreturn]] void end_process() {
-    hakmem::os::bypass_locks(true);
+    hakmem::os::bypass_locks();
     std::abort();
 }
 

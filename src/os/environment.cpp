@@ -74,20 +74,27 @@ constexpr Suffix signals[] = {{"HUP", SIGHUP},   {"INT", SIGINT},   {"QUIT", SIG
                               {"IO", SIGIO},     {"PWR", SIGPWR}};
 
 // [number]
+// A number that does not fit becomes the largest, which is out of every option's range.
+std::uint64_t multiply_add(std::uint64_t a, std::uint64_t b, std::uint64_t c) {
+    std::uint64_t result = 0;
+    const bool fits =
+        !__builtin_mul_overflow(a, b, &result) && !__builtin_add_overflow(result, c, &result);
+    return fits ? result : UINT64_MAX;
+}
+
 template <std::size_t n>
 bool parse_number(Word word, const Suffix (&suffixes)[n], std::uint64_t& value) {
     std::uint64_t number = 0;
     std::size_t i = 0;
     for (; i < word.length && word.start[i] >= '0' && word.start[i] <= '9'; i++) {
-        if (__builtin_mul_overflow(number, 10u, &number)) return false;
-        if (__builtin_add_overflow(number, static_cast<unsigned>(word.start[i] - '0'), &number)) {
-            return false;
-        }
+        number = multiply_add(number, 10, static_cast<std::uint64_t>(word.start[i] - '0'));
     }
     if (i == 0) return false;
     const Word rest{word.start + i, word.length - i};
     for (const Suffix& suffix : suffixes) {
-        if (rest.is(suffix.text)) return !__builtin_mul_overflow(number, suffix.factor, &value);
+        if (!rest.is(suffix.text)) continue;
+        value = multiply_add(number, suffix.factor, 0);
+        return true;
     }
     return false;
 }
@@ -118,31 +125,24 @@ bool parse_choice(Word word, const char* choices, std::uint64_t& value) {
 }
 
 bool parse_value(const OptionRow& row, Word word, std::uint64_t& value) {
-    bool understood = false;
     switch (row.type) {
         case OptionType::BOOL:
-            understood = parse_word(word, truths, value);
-            break;
+            return parse_word(word, truths, value);
         case OptionType::COUNT:
-            understood = parse_number(word, no_suffixes, value);
-            break;
+            return parse_number(word, no_suffixes, value);
         case OptionType::BYTES:
-            understood = parse_number(word, byte_suffixes, value);
-            break;
+            return parse_number(word, byte_suffixes, value);
         case OptionType::TIME:
-            understood = parse_number(word, time_suffixes, value);
-            break;
+            return parse_number(word, time_suffixes, value);
         case OptionType::CHOICE:
-            understood = parse_choice(word, row.unit, value);
-            break;
+            return parse_choice(word, row.unit, value);
         case OptionType::SIGNAL:
             if (word.length > 3 && strncasecmp(word.start, "SIG", 3) == 0) {
                 word = {word.start + 3, word.length - 3};
             }
-            understood = parse_word(word, signals, value) || parse_number(word, no_suffixes, value);
-            break;
+            return parse_word(word, signals, value) || parse_number(word, no_suffixes, value);
     }
-    return understood && value >= row.minimum && value <= row.maximum;
+    return false;
 }
 
 // Edit distance (Levenshtein) between two names: how many letters must be changed, added or left
@@ -198,12 +198,12 @@ void write_range(Text& text, const OptionRow& row) {
     write_option_value(text, row, row.maximum);
 }
 
-void complain_about_value(const OptionRow& row, Word value) {
+void complain_about_value(const OptionRow& row, Word value, const char* what) {
     Message message;
     write_option_name(message, row);
     message << '=';
     write_quoted(message, value);
-    message << " is not understood (";
+    message << " is " << what << " (";
     write_range(message, row);
     message << "); the default ";
     write_option_value(message, row, row.default_value);
@@ -213,14 +213,19 @@ void complain_about_value(const OptionRow& row, Word value) {
 // [unknown_name]
 void complain_about_name(Word name) {
     const OptionRow* const nearest = std::min_element(
-        std::begin(rows), std::end(rows), [name](const OptionRow& a, const OptionRow& b) {
+        rows, rows + option_count(), [name](const OptionRow& a, const OptionRow& b) {
             return distance(name, a.name) < distance(name, b.name);
         });
     Message message;
     message << "there is no option ";
     write_quoted(message, {name.start - prefix_length, name.length + prefix_length});
-    message << "; the nearest is ";
-    write_option_name(message, *nearest);
+    // With half of its letters changed it is another word.
+    if (distance(name, nearest->name) <= name.length / 2) {
+        message << "; the nearest is ";
+        write_option_name(message, *nearest);
+    } else {
+        message << "; HAKMEM_HELP=1 lists them";
+    }
 }
 // [/unknown_name]
 
@@ -337,13 +342,14 @@ unsigned parse_options(const char* const* environment, Options& values) {
             continue;
         }
         std::uint64_t parsed = 0;
-        if (parse_value(*row, value, parsed)) {
-            values.*row->field = parsed;
-            if (&values == &detail::options) given |= std::uint64_t{1} << (row - std::begin(rows));
-        } else {
-            complain_about_value(*row, value);
+        const bool understood = parse_value(*row, value, parsed);
+        if (!understood || parsed < row->minimum || parsed > row->maximum) {
+            complain_about_value(*row, value, understood ? "out of range" : "not understood");
             complaints++;
+            continue;
         }
+        values.*row->field = parsed;
+        if (&values == &detail::options) given |= std::uint64_t{1} << (row - std::begin(rows));
     }
     return complaints;
 }

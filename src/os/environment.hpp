@@ -4,9 +4,9 @@
  *
  * All options stand in one table, base/options.inc. This box turns `HAKMEM_<NAME>=value` into
  * fields of a struct, and complains once about what it cannot use: a bad value keeps the default,
- * an unknown name is answered with the nearest one. `HAKMEM_STRICT=1` makes both fatal. A program
- * that runs with more rights than its caller (AT_SECURE) is not configured by its caller's
- * environment at all.
+ * an unknown name is answered with the nearest one if there is one near. `HAKMEM_STRICT=1` makes
+ * both fatal. A program that runs with more rights than its caller (AT_SECURE) is not configured by
+ * its caller's environment at all.
  *
  * The first allocation of a process may come before the C library knows the environment. Reading is
  * therefore tried again until there is an environment to read.

@@ -50,6 +50,7 @@ struct HeldRanks {
 struct HeldLocks {
     std::uint8_t count;
     bool bypassing;
+    std::uint8_t forks_without;
     [[no_unique_address]] HeldRanks ranks;
 };
 constinit thread_local HeldLocks held{};
@@ -170,7 +171,29 @@ void FutexLock::unlock_after_fork() {
 
 unsigned locks_held() { return held.bypassing ? 1 : held.count; }
 
-void bypass_locks(bool bypass) { held.bypassing = bypass; }
+void bypass_locks() { held.bypassing = true; }
+
+// [fork]
+// A signal handler may fork while the thread that it has interrupted is in a fork: so they are
+// counted.
+void begin_fork() {
+    if (locks_held() != 0) {
+        held.forks_without++;
+    } else {
+        held.bypassing = true;
+    }
+}
+
+bool fork_takes_locks() { return held.forks_without == 0; }
+
+void end_fork() {
+    if (held.forks_without != 0) {
+        held.forks_without--;
+    } else {
+        held.bypassing = false;
+    }
+}
+// [/fork]
 
 void when_unlocked(void (*action)()) {
     for (auto& place : pending_actions) {

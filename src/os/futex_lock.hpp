@@ -16,10 +16,12 @@
  * `unlock` therefore do nothing: it is alone in the heap anyway.
  *
  * **Signals.** A handler that wants a lock which its own thread holds would wait for ever. Handlers
- * ask `locks_held()` first, and leave their wish with `when_unlocked` if there are any.
+ * ask `locks_held()` first, and leave their wish with `when_unlocked` if there are any. A fork out
+ * of such a handler takes no locks: what the thread was at goes on afterwards, in the parent and in
+ * the child.
  *
- * @owns      each lock's word; per thread, how many locks it holds, and in debug builds of
- *            which ranks
+ * @owns      each lock's word; per thread, how many locks it holds, in debug builds of which ranks,
+ *            whether it passes them, and how many forks without locks it is in
  * @calls     base/attributes base/lock_rank os/lock_counts os/raw_log
  * @threads   any; acquire on lock, release on unlock
  * @invariant none
@@ -78,15 +80,30 @@ private:
     FutexLock& lock_;
 };
 
-/** @return How many locks the calling thread holds. May be called from a signal handler. */
+/**
+ * @return How many locks the calling thread holds or waits for; not 0 while it passes them. May be
+ *         called from a signal handler.
+ */
 unsigned locks_held();
 
 /**
- * Lets the calling thread pass all locks as if it had them, or no longer: it does have them, for
- * fork, or the process is about to end and only a handler of the program's runs.
- * @param bypass Whether it passes.
+ * Lets the calling thread pass all locks as if it had them, from now on: the process is about to
+ * end, and only a handler of the program's still runs.
  */
-void bypass_locks(bool bypass);
+void bypass_locks();
+
+/**
+ * Begins a fork by the calling thread. If it has no lock, it takes all of them next, and passes
+ * them until end_fork(). Otherwise fork was called by a signal handler that has interrupted it, or
+ * after bypass_locks(): it takes none, since it would wait for itself.
+ */
+void begin_fork();
+
+/** @return Whether the fork that the calling thread is in takes all locks. */
+bool fork_takes_locks();
+
+/** Ends a fork, in the parent and in the child. */
+void end_fork();
 
 /**
  * Asks for a call as soon as a thread has given its last lock back.

@@ -6,7 +6,7 @@
  * the slow path has seen every block there is. What is written to descriptor 1 tells the driver how
  * far the program came. With MISUSE_TRACE set, the frames of the stack are written when SIGABRT
  * arrives: the name of the function that aborts is part of the contract. With MISUSE_HANDLER set
- * the handler of SIGABRT allocates and frees, as that of a crash reporter may.
+ * the handler of SIGABRT allocates, frees and forks, as that of a crash reporter may.
  */
 #include <array>
 #include <cstdlib>
@@ -348,7 +348,7 @@ void write_frames(int) {
 }
 
 /** Uses every layer whose lock the thread may hold that SIGABRT has interrupted. */
-void allocate_and_free(int) {
+void allocate_and_free() {
     std::array<void*, 300> blocks;
     for (const std::size_t size : {std::size_t{40}, std::size_t{3000}, 20 * kib, mib, 3 * mib}) {
         const std::size_t count = size > 64 * kib ? 10 : blocks.size();
@@ -362,6 +362,20 @@ void allocate_and_free(int) {
             c_free(blocks[i]);
         }
     }
+}
+
+void allocate_and_fork(int) {
+    constexpr int child_status = 5;
+    allocate_and_free();
+    const pid_t child = fork();
+    CHECK_NE(child, -1);
+    if (child == 0) {
+        deadline(10);
+        allocate_and_free();
+        ::_exit(child_status);
+    }
+    expect_exit(child, child_status);
+    allocate_and_free();
     say("handled");
     ::signal(SIGABRT, SIG_DFL);
     ::raise(SIGABRT);
@@ -373,7 +387,7 @@ int main(int argc, char** argv) {
     subject_require();
     deadline(60);
     if (std::getenv("MISUSE_HANDLER") != nullptr) {
-        ::signal(SIGABRT, allocate_and_free);
+        ::signal(SIGABRT, allocate_and_fork);
     }
     if (std::getenv("MISUSE_TRACE") != nullptr) {
         // The first call loads the unwinder; the handler must not.

@@ -152,7 +152,7 @@ def check_stack(scenario, case, **variables):
 
 
 def check_handler(scenario, case, **variables):
-    """The program's handler of SIGABRT may allocate, whatever lock was held."""
+    """The program's handler of SIGABRT may allocate and fork, whatever lock was held."""
     outcome = scenario.run(case, MISUSE_HANDLER="1", **variables)
     need(outcome.ending() == "SIGABRT", f"{case}\n" + outcome.describe())
     need("handled\n" in outcome.output, f"{case}\n" + outcome.describe())
@@ -207,7 +207,7 @@ def checks_of(name):
         return [stack]
     if name == "handler":
         def handler(scenario):
-            """A handler of SIGABRT that allocates and frees comes to its end."""
+            """A handler of SIGABRT that allocates, frees and forks comes to its end."""
             for case in ("double_free_tiny", "double_free_mid", "double_free_other_thread",
                          "double_free_large", "inner_free_small", "sized_delete_small"):
                 check_handler(scenario, case, HAKMEM_HARDENED="1")

@@ -45,8 +45,8 @@
  * mirrors src/front/thread_heap.cpp ~HeapLease 88809e42656690f4
  * mirrors src/front/thread_heap.cpp detach_thread 7e6916c3dc8c97f7
  * mirrors src/abi/lifecycle.cpp for_each_lower_lock ebf7c7f125cfa7db
- * mirrors src/abi/lifecycle.cpp before_fork a20522789bc97f1a
- * mirrors src/abi/lifecycle.cpp after_fork_in_parent 06cccf3994f10606
+ * mirrors src/abi/lifecycle.cpp before_fork 7503e05c23d45661
+ * mirrors src/abi/lifecycle.cpp after_fork_in_parent f338cd9fd7d7331f
  * mirrors src/os/thread_exit.cpp reset d36490afd0bb5cf3
  * mirrors src/os/thread_exit.cpp hold 2bf3e0ba4fdbb3ad
  * mirrors src/os/thread_exit.cpp drop 62e5c51575ae863e
@@ -92,9 +92,10 @@
  * only chooses what to scavenge, or is read under the heap's lock, which whoever adopted the heap
  * takes before anything is cached in its slots. What a dead thread wrote is seen because the kernel
  * marks its lifeline after that, and whoever parks the heap reads the mark. Of fork only the parent
- * is here: what the child does, it does alone. In how many
- * heaps there are leftovers is not counted: whether a thread leaves them is open each time. Nor does
- * a thread hand a heap on that it adopted while it got another one.
+ * is here: what the child does, it does alone. Nor is a fork that takes no locks, out of a signal
+ * handler: the parent does nothing in it. In how many heaps there are leftovers is not counted:
+ * whether a thread leaves them is open each time. Nor does a thread hand a heap on that it adopted
+ * while it got another one.
  */
 
 #define ACTIVE 0

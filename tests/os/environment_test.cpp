@@ -57,7 +57,8 @@ std::optional<std::uint64_t> value_of(const char* name, const std::string& value
     }
     EXPECT_EQ(parsed.complaints, 1u);
     EXPECT_EQ(parsed.values.*option.field, option.default_value) << name << "=" << value;
-    EXPECT_NE(parsed.messages.find("is not understood"), std::string::npos);
+    EXPECT_TRUE(parsed.messages.find("is not understood") != std::string::npos ||
+                parsed.messages.find("is out of range") != std::string::npos);
     return std::nullopt;
 }
 
@@ -276,8 +277,14 @@ TEST(Environment, ABadValueIsQuotedWithItsRangeAndTheDefaultStays) {
               "hakmem: HAKMEM_DECAY=\"soon\" is not understood (0ms to 3600000ms); "
               "the default 500ms stays\n");
     EXPECT_EQ(parse({"HAKMEM_LARGE_CACHE=17GiB"}).messages,
-              "hakmem: HAKMEM_LARGE_CACHE=\"17GiB\" is not understood (0 to 16GiB); "
+              "hakmem: HAKMEM_LARGE_CACHE=\"17GiB\" is out of range (0 to 16GiB); "
               "the default 256MiB stays\n");
+    EXPECT_EQ(parse({"HAKMEM_DECAY=99999999999999999999999s"}).messages,
+              "hakmem: HAKMEM_DECAY=\"99999999999999999999999s\" is out of range "
+              "(0ms to 3600000ms); the default 500ms stays\n");
+    EXPECT_EQ(parse({"HAKMEM_FOREIGN=3"}).messages,
+              "hakmem: HAKMEM_FOREIGN=\"3\" is out of range (libc|abort|ignore); "
+              "the default libc stays\n");
     EXPECT_EQ(parse({"HAKMEM_FOREIGN=keep"}).messages,
               "hakmem: HAKMEM_FOREIGN=\"keep\" is not understood (libc|abort|ignore); "
               "the default libc stays\n");
@@ -305,6 +312,17 @@ TEST(Environment, AnUnknownNameIsAnsweredWithTheNearest) {
         EXPECT_NE(parsed.messages.find("the nearest is " + name + "\n"), std::string::npos)
             << parsed.messages;
     }
+}
+
+TEST(Environment, AnUnknownNameWithNothingNearIsAnsweredWithTheWayToTheList) {
+    for (const std::string name : {"HAKMEM_ZZZZZZ", "HAKMEM_", "HAKMEM_ALLOCATOR"}) {
+        EXPECT_EQ(parse({name + "=1"}).messages,
+                  "hakmem: there is no option \"" + name + "\"; HAKMEM_HELP=1 lists them\n");
+    }
+}
+
+TEST(Environment, TheNearestNameIsOneOfThisPhase) {
+    EXPECT_EQ(parse({"HAKMEM_TINY_TUNE=1"}).messages.find("TINY_TUNER"), std::string::npos);
 }
 
 TEST(Environment, EachComplaintIsOneLineAndTheRestIsRead) {

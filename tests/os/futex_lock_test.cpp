@@ -352,8 +352,9 @@ TEST(FutexLock, UnlockAfterForkWakesSleepers) {
 // The thread that forks holds all locks and may come by them again, in handlers of other libraries.
 TEST(FutexLock, WhileForkingItsOwnThreadPassesThroughAndOthersWait) {
     FutexLock lock(LockRank::leaf);
+    os::begin_fork();
+    ASSERT_TRUE(os::fork_takes_locks());
     lock.lock_for_fork();
-    os::bypass_locks(true);
     EXPECT_GT(os::locks_held(), 0u);  // a signal handler must not allocate now
     {
         LockGuard first(lock);
@@ -368,10 +369,53 @@ TEST(FutexLock, WhileForkingItsOwnThreadPassesThroughAndOthersWait) {
     });
     sleep_a_little();
     EXPECT_FALSE(entered);  // the unlocks above did nothing
-    os::bypass_locks(false);
-    EXPECT_EQ(os::locks_held(), 0u);
     lock.unlock_after_fork();
+    os::end_fork();
+    EXPECT_EQ(os::locks_held(), 0u);
     other.join();
+}
+
+// A signal handler forks that has interrupted its thread while it holds a lock.
+TEST(FutexLock, AForkWhileALockIsHeldTakesNone) {
+    FutexLock lock(LockRank::leaf);
+    lock.lock();
+    os::begin_fork();
+    EXPECT_FALSE(os::fork_takes_locks());
+    os::end_fork();
+    EXPECT_EQ(os::locks_held(), 1u);
+    lock.unlock();
+    os::begin_fork();
+    EXPECT_TRUE(os::fork_takes_locks());
+    os::end_fork();
+    EXPECT_EQ(os::locks_held(), 0u);
+}
+
+// The same, and what it has interrupted is a fork.
+TEST(FutexLock, AForkWithinAForkLeavesTheOuterOneItsLocks) {
+    os::begin_fork();
+    for (int i = 0; i < 2; i++) {
+        os::begin_fork();
+        EXPECT_FALSE(os::fork_takes_locks());
+        os::end_fork();
+        EXPECT_TRUE(os::fork_takes_locks());
+        EXPECT_GT(os::locks_held(), 0u);
+    }
+    os::end_fork();
+    EXPECT_EQ(os::locks_held(), 0u);
+}
+
+// After misuse a thread passes all locks until the process ends, whatever forks it makes.
+TEST(FutexLock, AForkAfterMisuseTakesNoneAndLocksAreStillPassed) {
+    FutexLock lock(LockRank::leaf);
+    std::thread([&] {
+        lock.lock();
+        os::bypass_locks();
+        os::begin_fork();
+        EXPECT_FALSE(os::fork_takes_locks());
+        os::end_fork();
+        EXPECT_GT(os::locks_held(), 0u);
+        LockGuard again(lock);  // does not wait
+    }).join();
 }
 
 TEST(FutexLock, InTheChildALockThatAnotherThreadHeldIsFreeAgain) {

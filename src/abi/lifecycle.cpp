@@ -67,9 +67,9 @@ void after_fork_in_parent() HAK_NO_THREAD_ANALYSIS {
 void start_purge_thread();
 
 // [child]
-// Without locks, something may be half done. If this thread was at it, it goes on with that once its
-// signal handler returns; its locks may be free by then, since it is alone. If another one was, the
-// child may not rely on the heap, as POSIX has it of a process with threads.
+// Without locks, something may be half done. If this thread was at it, it goes on with that once
+// its signal handler returns; its locks may be free by then, since it is alone. If another one was,
+// the child may not rely on the heap, as POSIX has it of a process with threads.
 void after_fork_in_child() {
     for_each_lower_lock([](os::FutexLock& lock) { lock.reset_in_child(); });
     middle::orphan_heaps::fork_lock().reset_in_child();

@@ -4,8 +4,8 @@
  *
  * POSIX lists fork among the functions that a handler may call. It may have interrupted a thread
  * that holds a lock of the allocator, and must not wait for it. Without other threads the child may
- * return from the handler: it goes on with what was interrupted, and allocates as before. With other
- * threads it may only end, or become another program.
+ * return from the handler: it goes on with what was interrupted, and allocates as before. With
+ * other threads it may only end, or become another program.
  */
 #include <array>
 #include <atomic>

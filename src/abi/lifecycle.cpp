@@ -67,14 +67,17 @@ void after_fork_in_parent() HAK_NO_THREAD_ANALYSIS {
 void start_purge_thread();
 
 // [child]
-// Without locks, something may be half done. If this thread was at it, it goes on with that once
-// its signal handler returns; its locks may be free by then, since it is alone. If another one was,
-// the child may not rely on the heap, as POSIX has it of a process with threads.
+// Without locks, what is half done is this thread's, which goes on with it once its signal handler
+// returns, or another one's: then the child may not rely on the heap, as POSIX has it of a process
+// with threads. Either way nothing is to be mended here.
 void after_fork_in_child() {
-    for_each_lower_lock([](os::FutexLock& lock) { lock.reset_in_child(); });
-    middle::orphan_heaps::fork_lock().reset_in_child();
-    if (os::fork_takes_locks()) front::park_vanished_heaps();
-    reporting.store(false, std::memory_order_relaxed);  // whoever was reporting is not here
+    if (os::fork_takes_locks()) {
+        for_each_lower_lock([](os::FutexLock& lock) { lock.reset_in_child(); });
+        middle::orphan_heaps::fork_lock().reset_in_child();
+        front::park_vanished_heaps();
+        // Whoever was reporting is not here.
+        reporting.store(false, std::memory_order_relaxed);
+    }
     os::end_fork();
     // The purge thread is not in the child. It cannot be started here, where the C library is still
     // busy with fork; the next slow path does it.

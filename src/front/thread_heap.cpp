@@ -791,36 +791,38 @@ void renew_notices() {
 
 HeapLease::HeapLease(const back::SlabOwner* wanted) : heap_(own_heap()) {
     if (HAK_LIKELY(heap_ != nullptr)) return;
+    // A heap that is active and no thread's own would be parked by a fork, as a vanished thread's.
+    // And what waits for this thread's locks may allocate, which needs a heap.
+    os::begin_steps();
     os::load_options();
     heap_ = adopt_or_make(wanted);
+    const bool left = heap_ != nullptr && heap_->take_over();
     borrowed_ = detached;
-    if (heap_ == nullptr) return;
-    const bool left = heap_->take_over();
     if (borrowed_) return;
-    if (ThreadHeap* const own = own_heap()) {
-        // What waited for this thread's locks to be free (os/futex_lock) has allocated meanwhile.
-        heap_->hand_on();
-        heap_ = own;
-        return;
+    if (heap_ != nullptr) {
+        heap_->life.hold();
+        if (!left) heap_->apply_options();
+        current_heap = heap_;
+        os::arm_thread_exit();
     }
-    heap_->life.hold();
-    if (!left) heap_->apply_options();
-    current_heap = heap_;
-    os::arm_thread_exit();
+    os::end_steps();
 }
 
 HeapLease::~HeapLease() {
-    if (HAK_LIKELY(!borrowed_) || heap_ == nullptr) return;
-    heap_->hand_on();
+    if (HAK_LIKELY(!borrowed_)) return;
+    if (heap_ != nullptr) heap_->hand_on();
+    os::end_steps();
 }
 
 void detach_thread() {
     ThreadHeap* const heap = own_heap();
     detached = true;
     if (heap == nullptr) return;
+    os::begin_steps();
     current_heap = &empty_heap;
     heap->life.drop();
     heap->hand_on();
+    os::end_steps();
 }
 
 void park_vanished_heaps() {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <climits>
 #include <csignal>
 #include <cstring>
 
@@ -150,7 +151,7 @@ bool parse_value(const OptionRow& row, Word word, std::uint64_t& value) {
 unsigned distance(Word a, const char* b) {
     const std::size_t b_length = std::strlen(b);
     unsigned costs[name_length_max + 1];
-    if (a.length > name_length_max || b_length > name_length_max) return name_length_max;
+    if (a.length > name_length_max || b_length > name_length_max) return UINT_MAX;
     for (unsigned j = 0; j <= b_length; j++) costs[j] = j;
     for (unsigned i = 1; i <= a.length; i++) {
         unsigned diagonal = costs[0];

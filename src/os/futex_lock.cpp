@@ -80,9 +80,20 @@ void count(base::LockRank rank, std::atomic<std::uint64_t> LockCounts::*what) {
 }
 // [/count]
 
+// A signal handler reads the count: it must not be late when it grows, nor early when it shrinks.
+void count_one_more() {
+    held.count++;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+void count_one_less() {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    held.count--;
+}
+
 void note_locked(base::LockRank rank, bool any_order) {
     held.ranks.add(rank, any_order);
-    held.count++;
+    count_one_more();
 }
 
 bool any_pending() {
@@ -98,15 +109,16 @@ HAK_SLOW void run_pending_actions() {
     }
 }
 
+}  // namespace
+
+void begin_steps() { count_one_more(); }
+
 // [pending]
-void note_unlocked(base::LockRank rank) {
-    held.ranks.remove(rank);
-    held.count--;
+void end_steps() {
+    count_one_less();
     if (held.count == 0 && any_pending()) run_pending_actions();
 }
 // [/pending]
-
-}  // namespace
 
 // [lock]
 void FutexLock::lock() {
@@ -140,20 +152,21 @@ void FutexLock::unlock() {
     if (word_.exchange(unlocked, std::memory_order_release) == contended) {
         futex(word_, FUTEX_WAKE, 1);
     }
-    note_unlocked(rank_);
+    held.ranks.remove(rank_);
+    end_steps();
 }
 // [/unlock]
 
 bool FutexLock::try_lock() {
     if (HAK_UNLIKELY(held.bypassing)) return true;
-    held.count++;  // first, since a signal may come once the lock is had
+    count_one_more();  // first, since a signal may come once the lock is had
     std::uint32_t expected = unlocked;
     const bool had = word_.compare_exchange_strong(expected, locked, std::memory_order_acquire);
     if (had) {
         note_locked(rank_, true);
         count(rank_, &LockCounts::taken);
     }
-    held.count--;
+    count_one_less();
     return had;
 }
 

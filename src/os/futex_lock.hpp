@@ -18,7 +18,8 @@
  * **Signals.** A handler that wants a lock which its own thread holds would wait for ever. Handlers
  * ask `locks_held()` first, and leave their wish with `when_unlocked` if there are any. A fork out
  * of such a handler takes no locks: what the thread was at goes on afterwards, in the parent and in
- * the child.
+ * the child. Steps that belong together and that no lock covers as a whole count as a lock held
+ * (`begin_steps`).
  *
  * @owns      each lock's word; per thread, how many locks it holds, in debug builds of which ranks,
  *            whether it passes them, and how many forks without locks it is in
@@ -81,10 +82,16 @@ private:
 };
 
 /**
- * @return How many locks the calling thread holds or waits for; not 0 while it passes them. May be
- *         called from a signal handler.
+ * @return How many locks the calling thread holds or waits for, and in how many groups of steps it
+ *         is; not 0 while it passes all locks. May be called from a signal handler.
  */
 unsigned locks_held();
+
+/** Begins steps of the calling thread between which a signal handler must not fork or report. */
+void begin_steps();
+
+/** Ends them. What waited for them, or for a lock, is done now if nothing is held any more. */
+void end_steps();
 
 /**
  * Lets the calling thread pass all locks as if it had them, from now on: the process is about to
@@ -93,7 +100,7 @@ unsigned locks_held();
 void bypass_locks();
 
 /**
- * Begins a fork by the calling thread. If it has no lock, it takes all of them next, and passes
+ * Begins a fork by the calling thread. If locks_held() is 0, it takes all of them next, and passes
  * them until end_fork(). Otherwise fork was called by a signal handler that has interrupted it, or
  * after bypass_locks(): it takes none, since it would wait for itself.
  */

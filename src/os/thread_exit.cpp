@@ -44,7 +44,8 @@ void Lifeline::hold() {
 }
 
 void Lifeline::drop() {
-    // After a fork that ran no handlers it is still held: by a thread of the parent.
+    // After a fork that ran no handlers, or took no locks, it is still held: by a thread of the
+    // parent.
     if (pthread_mutex_unlock(&mutex_) != 0) reset();
 }
 

@@ -41,9 +41,9 @@
  * mirrors src/front/thread_heap.cpp hand_on 7b4187dc94797727
  * mirrors src/front/thread_heap.cpp adopt_or_make 1496b31f3f13cc00
  * mirrors src/front/thread_heap.cpp take_over 46e8ff834a677288
- * mirrors src/front/thread_heap.cpp HeapLease 910a8deab60128e3
- * mirrors src/front/thread_heap.cpp ~HeapLease 88809e42656690f4
- * mirrors src/front/thread_heap.cpp detach_thread 7e6916c3dc8c97f7
+ * mirrors src/front/thread_heap.cpp HeapLease d1bcf22a25f3e221
+ * mirrors src/front/thread_heap.cpp ~HeapLease f7f101ad60f50d4b
+ * mirrors src/front/thread_heap.cpp detach_thread 6e40c86e8ffbcdd6
  * mirrors src/abi/lifecycle.cpp for_each_lower_lock ebf7c7f125cfa7db
  * mirrors src/abi/lifecycle.cpp before_fork 7503e05c23d45661
  * mirrors src/abi/lifecycle.cpp after_fork_in_parent f338cd9fd7d7331f

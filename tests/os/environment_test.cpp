@@ -319,6 +319,11 @@ TEST(Environment, AnUnknownNameWithNothingNearIsAnsweredWithTheWayToTheList) {
         EXPECT_EQ(parse({name + "=1"}).messages,
                   "hakmem: there is no option \"" + name + "\"; HAKMEM_HELP=1 lists them\n");
     }
+    for (const std::size_t length : {32u, 33u, 64u, 65u, 1000u}) {
+        const Parsed parsed = parse({"HAKMEM_" + std::string(length, 'Z') + "=1"});
+        EXPECT_NE(parsed.messages.find("; HAKMEM_HELP=1 lists them\n"), std::string::npos)
+            << length;
+    }
 }
 
 TEST(Environment, TheNearestNameIsOneOfThisPhase) {

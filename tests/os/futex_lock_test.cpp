@@ -390,6 +390,24 @@ TEST(FutexLock, AForkWhileALockIsHeldTakesNone) {
     EXPECT_EQ(os::locks_held(), 0u);
 }
 
+TEST(FutexLock, StepsThatBelongTogetherCountAsALockHeld) {
+    static unsigned fulfilled;
+    fulfilled = 0;
+    FutexLock lock(LockRank::leaf);
+    os::begin_steps();
+    { LockGuard guard(lock); }
+    EXPECT_EQ(os::locks_held(), 1u);
+    os::when_unlocked([] { fulfilled++; });
+    { LockGuard guard(lock); }
+    EXPECT_EQ(fulfilled, 0u);
+    os::begin_fork();
+    EXPECT_FALSE(os::fork_takes_locks());
+    os::end_fork();
+    os::end_steps();
+    EXPECT_EQ(os::locks_held(), 0u);
+    EXPECT_EQ(fulfilled, 1u);
+}
+
 // The same, and what it has interrupted is a fork.
 TEST(FutexLock, AForkWithinAForkLeavesTheOuterOneItsLocks) {
     os::begin_fork();
@@ -407,15 +425,17 @@ TEST(FutexLock, AForkWithinAForkLeavesTheOuterOneItsLocks) {
 // After misuse a thread passes all locks until the process ends, whatever forks it makes.
 TEST(FutexLock, AForkAfterMisuseTakesNoneAndLocksAreStillPassed) {
     FutexLock lock(LockRank::leaf);
-    std::thread([&] {
-        lock.lock();
-        os::bypass_locks();
-        os::begin_fork();
-        EXPECT_FALSE(os::fork_takes_locks());
-        os::end_fork();
-        EXPECT_GT(os::locks_held(), 0u);
-        LockGuard again(lock);  // does not wait
-    }).join();
+    for (const bool holds_it : {true, false}) {
+        std::thread([&] {
+            if (holds_it) lock.lock();
+            os::bypass_locks();
+            os::begin_fork();
+            EXPECT_FALSE(os::fork_takes_locks());
+            os::end_fork();
+            EXPECT_GT(os::locks_held(), 0u);
+            LockGuard again(lock);  // does not wait: the first thread has left it locked
+        }).join();
+    }
 }
 
 TEST(FutexLock, InTheChildALockThatAnotherThreadHeldIsFreeAgain) {

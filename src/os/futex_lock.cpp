@@ -49,8 +49,8 @@ struct HeldRanks {
 // library must find room for, hence so small.
 struct HeldLocks {
     std::uint8_t count;
-    bool bypassing;
-    std::uint8_t forks_without;
+    bool bypassing : 1;
+    std::uint8_t forks_without : 7;
     [[no_unique_address]] HeldRanks ranks;
 };
 constinit thread_local HeldLocks held{};

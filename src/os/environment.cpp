@@ -220,7 +220,7 @@ void complain_about_name(Word name) {
     Message message;
     message << "there is no option ";
     write_quoted(message, {name.start - prefix_length, name.length + prefix_length});
-    // With half of its letters changed it is another word.
+    // With more than half of its letters changed it is another word.
     if (distance(name, nearest->name) <= name.length / 2) {
         message << "; the nearest is ";
         write_option_name(message, *nearest);

@@ -89,6 +89,7 @@ void count_one_more() {
 void count_one_less() {
     std::atomic_signal_fence(std::memory_order_seq_cst);
     held.count--;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
 void note_locked(base::LockRank rank, bool any_order) {
@@ -116,7 +117,7 @@ void begin_steps() { count_one_more(); }
 // [pending]
 void end_steps() {
     count_one_less();
-    if (held.count == 0 && any_pending()) run_pending_actions();
+    if (locks_held() == 0 && any_pending()) run_pending_actions();
 }
 // [/pending]
 
@@ -194,6 +195,7 @@ void begin_fork() {
         held.forks_without++;
     } else {
         held.bypassing = true;
+        std::atomic_signal_fence(std::memory_order_seq_cst);
     }
 }
 
@@ -203,6 +205,7 @@ void end_fork() {
     if (held.forks_without != 0) {
         held.forks_without--;
     } else {
+        std::atomic_signal_fence(std::memory_order_seq_cst);
         held.bypassing = false;
     }
 }

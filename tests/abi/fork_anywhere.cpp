@@ -92,14 +92,15 @@ Blocks of_main;
     ::_exit(child_status);
 }
 
-/** Forks behind each `every`-th instruction of what is done, or more seldom. */
-template <class Action>
-void step_through(const char* what, unsigned long every, Action action) {
+/** From here on it forks behind each `every`-th instruction, or more seldom. */
+void begin_forking(unsigned long every) {
     instructions = 0;
     forks = 0;
     stride = every * thinning;
     begin_stepping();
-    action();
+}
+
+void end_forking(const char* what) {
     end_stepping();
     if (is_child) {
         end_child();
@@ -115,6 +116,13 @@ void step_through(const char* what, unsigned long every, Action action) {
     CHECK_LE(1, forks);
 }
 
+template <class Action>
+void step_through(const char* what, unsigned long every, Action action) {
+    begin_forking(every);
+    action();
+    end_forking(what);
+}
+
 void* volatile block;
 
 void step_through_sizes(const char* what, unsigned long every) {
@@ -127,13 +135,27 @@ void step_through_sizes(const char* what, unsigned long every) {
     });
 }
 
-/** Comes after the destructor by which the allocator takes the heap of a thread that ends. */
+// Destructors of keys run in the order in which the keys were made: one of this program's before
+// that by which the allocator takes the heap of a thread that ends, and one after it.
+pthread_key_t before_heap_is_taken;
+pthread_key_t after_heap_is_taken;
+
+void step_through_end(void*) { begin_forking(61); }
+
 void without_heap(void*) {
-    step_through_sizes("as a thread ends", 397);
+    end_forking("a heap is handed on");
+    step_through_sizes("without a heap", 397);
     ::_exit(0);
 }
 
+void make_first_key(int, char**, char**) {
+    CHECK_EQ(pthread_key_create(&before_heap_is_taken, step_through_end), 0);
+}
+
 }  // namespace
+
+[[gnu::section(".preinit_array"), gnu::used]] void (*preinit_entry)(int, char**,
+                                                                    char**) = make_first_key;
 
 // The argument is a factor: so much more seldom it forks.
 int main(int argc, char** argv) {
@@ -147,10 +169,11 @@ int main(int argc, char** argv) {
     action.sa_flags = SA_SIGINFO;
     CHECK_EQ(sigaction(SIGTRAP, &action, nullptr), 0);
     step_through("the first block", 61, [] { block = subject_malloc(40); });
+    CHECK_LE(5000, instructions);  // a heap was made
     subject_free(block);
     step_through_sizes("all sizes", 397);
-    pthread_key_t key;
-    CHECK_EQ(pthread_key_create(&key, without_heap), 0);
-    CHECK_EQ(pthread_setspecific(key, &key), 0);
+    CHECK_EQ(pthread_key_create(&after_heap_is_taken, without_heap), 0);
+    CHECK_EQ(pthread_setspecific(before_heap_is_taken, &before_heap_is_taken), 0);
+    CHECK_EQ(pthread_setspecific(after_heap_is_taken, &after_heap_is_taken), 0);
     pthread_exit(nullptr);
 }

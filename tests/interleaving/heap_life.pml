@@ -94,8 +94,7 @@
  * marks its lifeline after that, and whoever parks the heap reads the mark. Of fork only the parent
  * is here: what the child does, it does alone. Nor is a fork that takes no locks, out of a signal
  * handler: the parent does nothing in it. In how many heaps there are leftovers is not counted:
- * whether a thread leaves them is open each time. Nor does a thread hand a heap on that it adopted
- * while it got another one.
+ * whether a thread leaves them is open each time.
  */
 
 #define ACTIVE 0

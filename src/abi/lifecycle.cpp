@@ -71,17 +71,14 @@ void start_purge_thread();
 // returns, or another one's: then the child may not rely on the heap, as POSIX has it of a process
 // with threads. Either way nothing is to be mended here.
 void after_fork_in_child() {
-    const bool took_locks = os::fork_takes_locks();
-    if (took_locks) {
-        for_each_lower_lock([](os::FutexLock& lock) { lock.reset_in_child(); });
-        middle::orphan_heaps::fork_lock().reset_in_child();
-        front::park_vanished_heaps();
-        // Whoever was reporting is not here, or is this thread: then another report may come
-        // between the lines of its own.
-        reporting.store(false, std::memory_order_relaxed);
-    }
+    if (!os::fork_takes_locks()) return os::end_fork();
+    for_each_lower_lock([](os::FutexLock& lock) { lock.reset_in_child(); });
+    middle::orphan_heaps::fork_lock().reset_in_child();
+    front::park_vanished_heaps();
+    // Whoever was reporting is not here, or is this thread: then another report may come between
+    // the lines of its own.
+    reporting.store(false, std::memory_order_relaxed);
     os::end_fork();
-    if (!took_locks) return;
     // The purge thread is not in the child. It cannot be started here, where the C library is still
     // busy with fork; the next slow path does it.
     if (os::options().purge_thread != 0) os::when_unlocked(start_purge_thread);

@@ -81,6 +81,7 @@ void count(base::LockRank rank, std::atomic<std::uint64_t> LockCounts::*what) {
 // [/count]
 
 // A signal handler reads the count: it must not be late when it grows, nor early when it shrinks.
+// What the handler leaves until then is looked for afterwards.
 void count_one_more() {
     held.count++;
     std::atomic_signal_fence(std::memory_order_seq_cst);

@@ -2,10 +2,10 @@
  * @file fork_in_handler.cpp
  * @brief A signal handler that forks, whatever it has interrupted.
  *
- * POSIX lists fork among the functions that a handler may call. It may have interrupted a thread
- * that holds a lock of the allocator, and must not wait for it. Without other threads the child may
- * return from the handler: it goes on with what was interrupted, and allocates as before. With
- * other threads it may only end, or become another program.
+ * POSIX up to its edition of 2017 lists fork among the functions that a handler may call. It may
+ * have interrupted a thread that holds a lock of the allocator, and must not wait for it. Without
+ * other threads the child may return from the handler: it goes on with what was interrupted, and
+ * allocates as before. With other threads it may only end, or become another program.
  */
 #include <array>
 #include <atomic>

@@ -422,6 +422,21 @@ TEST(FutexLock, AForkWithinAForkLeavesTheOuterOneItsLocks) {
     EXPECT_EQ(os::locks_held(), 0u);
 }
 
+// Other libraries' handlers of fork may allocate, and what waits for locks must not run among them.
+TEST(FutexLock, WhatWaitsForLocksWaitsForTheForkAsWell) {
+    static unsigned fulfilled;
+    fulfilled = 0;
+    FutexLock lock(LockRank::leaf);
+    os::begin_fork();
+    os::when_unlocked([] { fulfilled++; });
+    os::begin_steps();
+    os::end_steps();
+    EXPECT_EQ(fulfilled, 0u);
+    os::end_fork();
+    { LockGuard guard(lock); }
+    EXPECT_EQ(fulfilled, 1u);
+}
+
 // After misuse a thread passes all locks until the process ends, whatever forks it makes.
 TEST(FutexLock, AForkAfterMisuseTakesNoneAndLocksAreStillPassed) {
     FutexLock lock(LockRank::leaf);

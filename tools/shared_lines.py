@@ -44,7 +44,7 @@ FUNCTIONS = {
     "release": "ThreadHeap::release(",
     "drop": "shared_pool::release_slab(",
     "remote": "ThreadHeap::release_remote(",
-    "merge": "ThreadHeap::collect()::{lambda",
+    "merge": "ThreadHeap::merged(",
     "map": "large::allocate(",
     "unmap": "large::release(",
     "adopt": "orphan_heaps::adopt(",

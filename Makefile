@@ -4,8 +4,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 JOBS ?= $(shell nproc)
 PYTHON := /usr/bin/python3
-# bench-docs: quick takes about two minutes of measuring, full about twenty. bench-peers has two
-# hundred rows: quick takes about ten minutes, full an hour and more.
+# How long bench-docs takes is in docs/benchmarks.rst. bench-peers has two hundred rows: quick takes
+# about ten minutes, full an hour and more.
 BENCH ?= quick
 # What bench-peers passes on to tools/compare.py.
 COMPARE ?=
@@ -18,7 +18,7 @@ SOURCES = $(shell find src tests bench -name bad -prune -o \
 libraries: build/release/CMakeCache.txt ## build/release/lib: libhakmem.so, libhakmem.a, hakmem.o
 	cmake --build --preset release --parallel $(JOBS) --target libraries
 
-# The libraries need no test framework: without it they still build. `make test` turns it on.
+# Neither libraries nor benches need a test framework: without it they build. `make test` turns it on.
 build/release/CMakeCache.txt:
 	cmake --preset release -DHAKMEM_TESTS=OFF -DHAKMEM_BENCH=OFF
 
@@ -31,13 +31,13 @@ test: ## everything that is checked: gcc, clang, sanitizers, docs
 docs: ## build/docs/html
 	$(PYTHON) docs/build.py
 
-bench-docs: ## measures all that docs show, BENCH=quick or full, and builds build/docs/html
+bench-docs: build/release/CMakeCache.txt ## measures all that docs show, BENCH=quick or full, and builds build/docs/html
 	cmake --preset release -DHAKMEM_BENCH=ON -DHAKMEM_LTO=ON
 	cmake --build --preset release --parallel $(JOBS) --target measured
 	$(PYTHON) tools/bench_docs.py --mode $(BENCH) --build build/release
 	$(PYTHON) docs/build.py
 
-bench-peers: ## HAKMEM beside its peers and the bars, BENCH=quick or full, COMPARE="--peer NAME=PATH"
+bench-peers: build/release/CMakeCache.txt ## HAKMEM beside its peers and the bars, BENCH=quick or full, COMPARE="--peer NAME=PATH"
 	cmake --preset release -DHAKMEM_BENCH=ON
 	cmake --build --preset release --parallel $(JOBS) --target bench_programs hakmem
 	$(PYTHON) tools/compare.py --mode $(BENCH) --build build/release $(COMPARE)

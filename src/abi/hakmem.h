@@ -144,7 +144,8 @@ struct hakmem_block {
 typedef int (*hakmem_walk_visitor)(const struct hakmem_block* block, void* context);
 
 /**
- * @brief Visits every live block. Threads that allocate meanwhile wait; the visitor must not
+ * @brief Visits every live block. Other threads go on; only a slow path of the heap that is being
+ * visited waits. A block that comes or goes meanwhile is visited or not. The visitor must not
  * allocate or free.
  * @param visitor Called once for each live block, in address order within a superslab.
  * @param context Passed through to the visitor.

@@ -16,7 +16,7 @@
  * holds a lock or waits for one, that is about to get a heap or to hand it on, or that has run
  * into misuse, fork takes none: its own thread would never give it back. The child of a process
  * with one thread then goes on where that was interrupted. Nothing is mended in it; heaps of
- * vanished threads may be half changed. The purge thread is one, too.
+ * vanished threads may be half changed. The purge thread counts as a thread.
  *
  * **Signals.** The report is written by the handler itself if the interrupted thread holds none of
  * our locks, and otherwise as soon as it has given the last one back.

@@ -28,8 +28,8 @@ std::uint64_t value(const std::atomic<std::uint64_t>& counter) {
 
 std::uint64_t system_calls() {
     const os::MemoryCounters& c = os::memory_counters();
-    return value(c.map) + value(c.unmap) + value(c.remap) + value(c.purge) + value(c.prefer) +
-           value(c.populate) + os::lock_waits();
+    return value(c.map) + value(c.protect) + value(c.unmap) + value(c.remap) + value(c.purge) +
+           value(c.prefer) + value(c.populate) + os::lock_waits();
 }
 
 // One figure of the report: the word that JSON has for it, the words that people read.
@@ -87,7 +87,7 @@ void figures_of(const Ledger& l, Figure (&memory)[terms + 1]) {
 }
 // [/terms]
 
-constexpr unsigned activity_rows = 14;
+constexpr unsigned activity_rows = 15;
 
 void activity_of(const Ledger& l, Figure (&activity)[activity_rows]) {
     const os::MemoryCounters& c = os::memory_counters();
@@ -102,6 +102,7 @@ void activity_of(const Ledger& l, Figure (&activity)[activity_rows]) {
         {"heaps_parked", "parked ones among them", middle::orphan_heaps::parked_count()},
         {"purged", "bytes given back by purging", value(c.purged_bytes)},
         {"mmap_calls", "mmap calls", value(c.map)},
+        {"mprotect_calls", "mprotect calls", value(c.protect)},
         {"munmap_calls", "munmap calls", value(c.unmap)},
         {"mremap_calls", "mremap calls", value(c.remap)},
         {"madvise_calls", "madvise calls", value(c.purge) + value(c.prefer) + value(c.populate)},

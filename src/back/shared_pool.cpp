@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <new>
 
 #include "back/huge_pages.hpp"
@@ -20,6 +21,7 @@ namespace {
 
 constexpr std::size_t first_reservation_bytes = 64 * base::mebibyte;
 constexpr std::size_t reservation_bytes_max = base::gibibyte;
+constexpr std::size_t limit_share = 16;  // of the process's limit a reservation takes one such part
 constexpr unsigned hidden_looks_max = 100;  // of validate, a millisecond apart
 // A search for a run of several units gives up after so many superslabs that have room but no such
 // run.
@@ -163,10 +165,19 @@ Run take_existing(Request& request) {
     return run;
 }
 
+std::size_t limit() {
+    if (HAK_UNLIKELY(memory_limit.load(std::memory_order_relaxed) == 0)) {
+        memory_limit.store(os::memory_limit(), std::memory_order_relaxed);
+    }
+    return memory_limit.load(std::memory_order_relaxed);
+}
+
 // Address space for one superslab more. Reservations double, and shrink where the kernel refuses.
 bool ensure_reservation() HAK_REQUIRES(lock) {
     if (reservation_next != reservation_end) return true;
-    for (std::size_t bytes = reservation_bytes; bytes >= base::superslab_bytes; bytes /= 2) {
+    const std::size_t most = std::max(std::bit_floor(limit() / limit_share), base::superslab_bytes);
+    for (std::size_t bytes = std::min(reservation_bytes, most); bytes >= base::superslab_bytes;
+         bytes /= 2) {
         void* const start = os::reserve(bytes, base::superslab_bytes);
         if (start == nullptr) {
             refused = true;
@@ -413,12 +424,7 @@ std::size_t noted_bytes() { return beside.load(std::memory_order_relaxed); }
 
 std::size_t heap_bytes() { return mapped_bytes() + noted_bytes(); }
 
-bool is_tight(std::size_t others) {
-    if (HAK_UNLIKELY(memory_limit.load(std::memory_order_relaxed) == 0)) {
-        memory_limit.store(os::memory_limit(), std::memory_order_relaxed);
-    }
-    return mapped_bytes() + others > memory_limit.load(std::memory_order_relaxed) / 2;
-}
+bool is_tight(std::size_t others) { return mapped_bytes() + others > limit() / 2; }
 
 bool is_sparse() {
     const std::uint32_t count = superslab_count();

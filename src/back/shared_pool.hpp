@@ -29,10 +29,10 @@
  * huge if what that may waste is little beside the heap (back/huge_pages). A *dense* run may waste
  * a part of what it leaves of the page. A *growing* class will fill the page soon, and may waste
  * some of the last one. *Sparse* use may waste each page, which would be resident for a few blocks.
- * Who is not sparse and would have huge pages leaves clean units of small ones to others, except
- * where sixteen superslabs have room and none for it, and for good once the kernel has refused it
- * huge pages or a superslab. What back/large maps by itself is a part of the heap, so it is counted
- * here.
+ * Who is not sparse and would have huge pages leaves clean units of small ones to others. It takes
+ * them all the same where sixteen superslabs have room and none for it; and once the kernel has
+ * refused huge pages or a superslab, everybody does for good. What back/large maps by itself is a
+ * part of the heap, so it is counted here.
  *
  * The option `sp_slot` turns the sharing off, so that its worth can be measured: a superslab then
  * serves the one class that came to it first, until it is wholly free.

@@ -13,8 +13,8 @@
  *             remote_bits  0 0 1 0 …          anybody: another thread freed block i
  *
  * Since a free block is a bit and not a link inside the block, allocating, freeing, flushing and
- * refilling touch no user memory, and whatever a program writes past the end of a block cannot hurt
- * the heap. A bit that is set twice is a double free, and a pointer that is not `start + i *
+ * refilling touch no user memory, and what a program writes past the end of a block hurts the next
+ * block and no record. A bit that is set twice is a double free, and a pointer that is not `start + i *
  * block_bytes` never came from malloc; both show when the bit is set, at no extra cost.
  *
  * A block that lies in a magazine counts as *not* free here: it has left the slab.

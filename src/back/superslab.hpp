@@ -9,7 +9,7 @@
  *     units   | 0 | 1 | 2 | 3 | 4 | …                    | 63 |   4 MiB, aligned to 4 MiB
  *     taken     1   1   0   1   0   …                      0
  *     recent    0   0   1   0   0   …      free, pages perhaps resident, freed lately
- *     old       0   0   0   0   1   …      the same, and a decay time older
+ *     old       0   0   0   0   1   …      the same, and a sweep older
  *
  * The words `recent` and `old` are the two generations of dirty units: a unit whose pages may hold
  * old contents. A free unit in neither reads as zero, which calloc uses.

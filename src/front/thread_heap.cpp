@@ -841,8 +841,8 @@ void park_vanished_heaps() {
         if (!heap.leftovers.load(std::memory_order_relaxed)) heap.discard_cached();
         middle::orphan_heaps::park(*node);
     }
-    if (!any) return;
-    renew_notices();
+    if (any) renew_notices();
+    // A thread without a heap may have vanished between freeing units and saying so.
     back::shared_pool::renew_room();
 }
 

@@ -67,7 +67,7 @@
  * @invariant I2 the bytes that are counted are those of the pending blocks
  * @invariant I3 a class of which notices were taken and not looked at is marked
  * @failure   a bit that is set already is a double free, and ends the process with its name
- * @cost      a few instructions a block, one to four atomics a group; bench: remote_bits
+ * @cost      a few instructions a block, two to four atomics a group; bench: remote_bits
  * @phase     introduced in 16; groups sent in turns since 19, notices sorted by class since 25
  */
 #pragma once

@@ -4,8 +4,12 @@
 
 #include <atomic>
 
-// Weak: a static program without dlsym links all the same.
-extern "C" [[gnu::weak]] void* dlsym(void* handle, const char* name) noexcept;
+// Weak: a static program without them links all the same.
+extern "C" {
+[[gnu::weak]] void* dlopen(const char* name, int mode) noexcept;
+[[gnu::weak]] int dlclose(void* handle) noexcept;
+[[gnu::weak]] void* dlsym(void* handle, const char* name) noexcept;
+}
 
 namespace hakmem::os {
 
@@ -59,5 +63,16 @@ bool libc_usable_size(const void* block, std::size_t& bytes) {
     if (function != nullptr) bytes = function(const_cast<void*>(block));
     return function != nullptr;
 }
+
+// [opened]
+void* function_of(const char* library, const char* name) {
+    if (dlopen == nullptr || dlclose == nullptr || dlsym == nullptr) return nullptr;
+    void* const handle = dlopen(library, RTLD_LAZY | RTLD_NOLOAD);
+    if (handle == nullptr) return nullptr;
+    void* const address = dlsym(handle, name);
+    dlclose(handle);
+    return address;
+}
+// [/opened]
 
 }  // namespace hakmem::os

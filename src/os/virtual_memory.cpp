@@ -20,6 +20,9 @@ constexpr MemoryCalls kernel_calls = {
     [](void* address, std::size_t bytes, unsigned char* pages) {
         return mincore(address, bytes, pages);
     },
+    [](void* address, std::size_t bytes, int protection) {
+        return mprotect(address, bytes, protection);
+    },
 };
 
 constinit std::atomic<const MemoryCalls*> active_calls{&kernel_calls};
@@ -36,10 +39,9 @@ bool succeeded(bool success) {
     return success;
 }
 
-void* map_anonymous(void* address, std::size_t bytes, int protection, int flags) {
+void* map_anonymous(void* address, std::size_t bytes, int protection) {
     count(counters.map);
-    void* const start =
-        calls().map(address, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    void* const start = calls().map(address, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return succeeded(start != MAP_FAILED) ? start : nullptr;
 }
 
@@ -51,17 +53,17 @@ bool is_aligned(const void* start, std::size_t alignment) {
 // The kernel aligns to pages only. It places new mappings below older ones, so the aligned address
 // just below a place that it has chosen is likely free, and it takes a hint. If not, map what
 // surely contains an aligned range and give the ends back.
-void* map_aligned(std::size_t bytes, std::size_t alignment, int protection, int flags) {
+void* map_aligned(std::size_t bytes, std::size_t alignment, int protection) {
     if (bytes > SIZE_MAX - alignment) return nullptr;
-    char* start = static_cast<char*>(map_anonymous(nullptr, bytes, protection, flags));
+    char* start = static_cast<char*>(map_anonymous(nullptr, bytes, protection));
     if (start == nullptr || is_aligned(start, alignment)) return start;
     unmap(start, bytes);
     char* const hint = start - reinterpret_cast<std::uintptr_t>(start) % alignment;
-    start = static_cast<char*>(map_anonymous(hint, bytes, protection, flags));
+    start = static_cast<char*>(map_anonymous(hint, bytes, protection));
     if (start == nullptr || is_aligned(start, alignment)) return start;
     unmap(start, bytes);
     const std::size_t padded = bytes + alignment - base::page_bytes;
-    start = static_cast<char*>(map_anonymous(nullptr, padded, protection, flags));
+    start = static_cast<char*>(map_anonymous(nullptr, padded, protection));
     if (start == nullptr) return nullptr;
     const std::size_t before = -reinterpret_cast<std::uintptr_t>(start) & (alignment - 1);
     const std::size_t after = padded - before - bytes;
@@ -90,17 +92,20 @@ std::size_t memory_limit() {
 }
 
 void* reserve(std::size_t bytes, std::size_t alignment) {
-    return map_aligned(bytes, alignment, PROT_NONE, MAP_NORESERVE);
+    return map_aligned(bytes, alignment, PROT_NONE);
 }
 
 // [commit]
+// What is reserved is charged when it becomes writable. Mapping over it (MAP_FIXED) would do, too;
+// but kernels before 6.12 unmap what is there before they refuse, and others may then get it.
 bool commit(void* start, std::size_t bytes) {
-    return map_anonymous(start, bytes, PROT_READ | PROT_WRITE, MAP_FIXED) != nullptr;
+    count(counters.protect);
+    return succeeded(calls().protect(start, bytes, PROT_READ | PROT_WRITE) == 0);
 }
 // [/commit]
 
 void* map(std::size_t bytes, std::size_t alignment) {
-    return map_aligned(bytes, alignment, PROT_READ | PROT_WRITE, 0);
+    return map_aligned(bytes, alignment, PROT_READ | PROT_WRITE);
 }
 
 bool unmap(void* start, std::size_t bytes) {

@@ -45,6 +45,7 @@ struct MemoryCalls {
                    void* address);                                             ///< mremap
     int (*advise)(void* address, std::size_t bytes, int advice);               ///< madvise
     int (*residency)(void* address, std::size_t bytes, unsigned char* pages);  ///< mincore
+    int (*protect)(void* address, std::size_t bytes, int protection);          ///< mprotect
 };
 // [/seam]
 
@@ -57,6 +58,7 @@ void set_memory_calls(const MemoryCalls* calls);
 /** How often each kind of system call was made since the start, failures included. */
 struct MemoryCounters {
     std::atomic<std::uint64_t> map{0};           ///< mmap calls.
+    std::atomic<std::uint64_t> protect{0};       ///< mprotect calls.
     std::atomic<std::uint64_t> unmap{0};         ///< munmap calls.
     std::atomic<std::uint64_t> remap{0};         ///< mremap calls.
     std::atomic<std::uint64_t> purge{0};         ///< madvise calls that give memory back.

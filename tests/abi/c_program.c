@@ -4,7 +4,8 @@
  *
  * The allocator is written in C++; what it needs of the C++ library (the new handler, bad_alloc) it
  * refers to weakly. It is enough that one symbol is referred to strongly, and every C program loads
- * two more libraries. This program is linked by the C compiler, without the C++ library.
+ * two more libraries. This program is linked by the C compiler, without the C++ library. At the end
+ * it opens a plugin that brings it: by then the weak references are bound, and null.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -30,7 +31,7 @@ static void say(const char* text) {
         }                                                 \
     } while (0)
 
-int main(void) {
+int main(int argc, char** argv) {
     void* (*volatile make)(size_t) = malloc;
     void (*volatile give_back)(void*) = free;
     static char maps[256 * 1024];
@@ -71,5 +72,17 @@ int main(void) {
     CHECK(strstr(maps, "libstdc++") == NULL);
     CHECK(strstr(maps, "libgcc_s") == NULL);
     CHECK(strstr(maps, "libm.so") == NULL);
+
+    CHECK(argc == 2);
+    void* const plugin = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
+    CHECK(plugin != NULL);
+    const char* (*complaint)(void) = NULL;
+    *(void**)&complaint = dlsym(plugin, "cxx_plugin_complaint");
+    CHECK(complaint != NULL);
+    const char* const text = complaint();
+    if (text != NULL) {
+        say(text);
+        return 1;
+    }
     return 0;
 }

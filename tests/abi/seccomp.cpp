@@ -2,7 +2,7 @@
  * @file seccomp.cpp
  * @brief A filter that kills the process for every system call but the documented ones.
  *
- * The list is the contract's: mmap, munmap, mremap, madvise and futex. The program itself needs
+ * The list is the contract's: mmap, mprotect, munmap, mremap, madvise and futex. The program itself needs
  * write, exit_group and rt_sigreturn; the part with threads also what the C library needs to start
  * and end them. The clock is read through the vDSO, except where the machine's clock is none that
  * the vDSO can read: there clock_gettime is let through.
@@ -117,18 +117,18 @@ void* exercise_in_thread(void* argument) {
 }
 
 void one_thread(long clock_call) {
-    allow_only({SYS_mmap, SYS_munmap, SYS_mremap, SYS_madvise, SYS_futex, SYS_exit_group, SYS_write,
-                SYS_rt_sigreturn, clock_call, probing_call()});
+    allow_only({SYS_mmap, SYS_mprotect, SYS_munmap, SYS_mremap, SYS_madvise, SYS_futex,
+                SYS_exit_group, SYS_write, SYS_rt_sigreturn, clock_call, probing_call()});
     exercise(1);
     exercise(2);
 }
 
 void four_threads(long clock_call) {
-    // The C library's own calls to make a thread and to end it; mprotect is for the stack's guard.
-    allow_only({SYS_mmap, SYS_munmap, SYS_mremap, SYS_madvise, SYS_futex, SYS_exit_group, SYS_write,
-                SYS_rt_sigreturn, clock_call, probing_call(), SYS_clone, SYS_clone3,
-                SYS_set_robust_list, SYS_rseq, SYS_exit, SYS_rt_sigprocmask, SYS_rt_sigaction,
-                SYS_mprotect});
+    // With the C library's own calls to make a thread and to end it.
+    allow_only({SYS_mmap, SYS_mprotect, SYS_munmap, SYS_mremap, SYS_madvise, SYS_futex,
+                SYS_exit_group, SYS_write, SYS_rt_sigreturn, clock_call, probing_call(), SYS_clone,
+                SYS_clone3, SYS_set_robust_list, SYS_rseq, SYS_exit, SYS_rt_sigprocmask,
+                SYS_rt_sigaction});
     for (int round = 0; round < 3; ++round) {
         std::array<pthread_t, 4> threads;
         for (std::size_t i = 0; i < threads.size(); ++i) {

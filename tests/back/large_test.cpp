@@ -215,6 +215,7 @@ TEST_F(Large, WhereThereIsNoRoomForASuperslabThereMayBeForTheBlock) {
         kernel_calls.remap,
         kernel_calls.advise,
         kernel_calls.residency,
+        kernel_calls.protect,
     };
     std::vector<back::Run> runs;
     os::set_memory_calls(&calls);
@@ -590,6 +591,7 @@ constexpr os::MemoryCalls moving_calls = {
     },
     kernel_calls.advise,
     kernel_calls.residency,
+    kernel_calls.protect,
 };
 
 TEST_F(Large, AMappingThatCannotGrowIsMovedAndItsOldAddressesAreForgotten) {
@@ -830,6 +832,7 @@ struct Watch {
             return 0;
         },
         kernel_calls.residency,
+        kernel_calls.protect,
     };
     Watch() { os::set_memory_calls(&calls); }
     // Whether the last request was for this, and the only one since the last call.

@@ -253,6 +253,7 @@ struct SlowPurge {
             return madvise(start, bytes, advice);
         },
         [](void*, std::size_t, unsigned char*) { return -1; },
+        [](void*, std::size_t, int) { return -1; },
     };
 
     SlowPurge() {
@@ -316,6 +317,7 @@ constexpr os::MemoryCalls narrow_calls = {
     [](void*, std::size_t, std::size_t, int, void*) { return MAP_FAILED; },
     kernel_calls.advise,
     kernel_calls.residency,
+    kernel_calls.protect,
 };
 
 TEST(SharedPoolDeathTest, ReservationsAreHalvedWhereTheKernelRefuses) {

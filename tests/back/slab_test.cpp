@@ -313,6 +313,7 @@ struct Populated {
             return 0;
         },
         [](void*, std::size_t, unsigned char*) { return -1; },
+        [](void*, std::size_t, int) { return -1; },
     };
     Populated() {
         calls.clear();

@@ -558,6 +558,7 @@ private:
             return about_size ? 0 : madvise(address, bytes, advice);
         },
         kernel_calls.residency,
+        kernel_calls.protect,
     };
 };
 

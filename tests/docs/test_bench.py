@@ -16,7 +16,7 @@ import hakmem_plots as plots
 import hakmem_results as results
 import pytest
 
-from conftest import ROOT
+from conftest import BUILD, ROOT
 
 sys.path.insert(0, str(ROOT / "tools"))
 import bench_run  # noqa: E402
@@ -662,6 +662,11 @@ def test_what_a_library_exports_besides_malloc_and_free_is_an_entry(monkeypatch)
     assert {address: name for address, name in library.entries.items() if address < 0x100} == {
         0x10: "malloc", 0x20: "free", 0x30: "other"}
     assert (library.end, library.locked) == (0x39, {0x10, 0x34})
+
+
+def test_the_library_has_the_functions_that_tell_calls_apart():
+    entries = shared_lines.Library.read(BUILD / "lib" / "libhakmem.so").entries
+    assert set(shared_lines.FUNCTIONS) <= set(entries.values())
 
 
 @pytest.mark.parametrize(("entered", "kind"), [

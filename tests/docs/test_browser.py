@@ -4,16 +4,12 @@ HAKMEM_BUILD names the build folder. Its docs/html is what test_pages.py has bui
 nothing.
 """
 
-import os
-import pathlib
-
 import browser
 import hakmem_results as results
 import pytest
 
-from conftest import ROOT
+from conftest import BUILD, ROOT
 
-BUILD = pathlib.Path(os.environ.get("HAKMEM_BUILD", ROOT / "build" / "release"))
 HTML = BUILD / "docs" / "html"
 
 

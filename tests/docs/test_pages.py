@@ -17,10 +17,9 @@ import hakmem_sources as sources
 import options_table
 import pytest
 
-from conftest import ROOT
+from conftest import BUILD, ROOT
 
 STATIC = ROOT / "docs" / "_static"
-BUILD = pathlib.Path(os.environ.get("HAKMEM_BUILD", ROOT / "build" / "release"))
 
 
 @pytest.fixture(scope="module")

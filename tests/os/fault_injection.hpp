@@ -21,7 +21,7 @@ namespace hakmem::tests {
 
 /** Which calls fail. */
 struct FaultPlan {
-    unsigned calls = 31;              // which kinds may fail; only these are counted
+    unsigned calls = 63;              // which kinds may fail; only these are counted
     std::uint64_t first = 1;          // number of the first call that fails
     std::uint64_t last = UINT64_MAX;  // number of the last one
     unsigned per_mille = 1000;        // how many of those between do
@@ -30,7 +30,14 @@ struct FaultPlan {
 
 class FaultInjection {
 public:
-    enum Call : unsigned { map = 1, unmap = 2, remap = 4, advise = 8, residency = 16 };
+    enum Call : unsigned {
+        map = 1,
+        unmap = 2,
+        remap = 4,
+        advise = 8,
+        residency = 16,
+        protect = 32
+    };
 
     explicit FaultInjection(const FaultPlan& plan) {
         active = plan;
@@ -76,6 +83,9 @@ private:
         },
         [](void* address, std::size_t bytes, unsigned char* pages) {
             return fails(residency) ? -1 : mincore(address, bytes, pages);
+        },
+        [](void* address, std::size_t bytes, int protection) {
+            return fails(protect) ? -1 : mprotect(address, bytes, protection);
         },
     };
 

@@ -19,6 +19,7 @@ inline constexpr os::MemoryCalls kernel_calls = {
     [](void* address, std::size_t bytes, unsigned char* pages) {
         return mincore(address, bytes, pages);
     },
+    mprotect,
 };
 
 }  // namespace hakmem::tests

@@ -30,6 +30,7 @@ struct PageAdvice {
             return 0;
         },
         kernel_calls.residency,
+        kernel_calls.protect,
     };
 
     PageAdvice() {

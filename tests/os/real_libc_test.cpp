@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -44,6 +45,13 @@ TEST(RealLibc, TheUsableSizeIsAtLeastTheRequest) {
         EXPECT_GE(usable, request);
         EXPECT_TRUE(os::libc_free(block));
     }
+}
+
+TEST(RealLibc, AFunctionIsFoundInALibraryThatIsOpenAndNoneIsOpenedForIt) {
+    EXPECT_EQ(os::function_of("libc.so.6", "getpid"), dlsym(RTLD_DEFAULT, "getpid"));
+    EXPECT_EQ(os::function_of("libc.so.6", "no_such_function"), nullptr);
+    EXPECT_EQ(os::function_of("libresolv.so.2", "res_query"), nullptr);
+    EXPECT_EQ(dlopen("libresolv.so.2", RTLD_LAZY | RTLD_NOLOAD), nullptr);
 }
 
 TEST(RealLibc, ThreadsThatLookUpAtOnceGetTheSameAnswer) {

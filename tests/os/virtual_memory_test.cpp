@@ -277,6 +277,10 @@ struct FakeKernel {
             return refuses ? -1 : 0;
         },
         [](void*, std::size_t, unsigned char*) { return -1; },
+        [](void* address, std::size_t bytes, int) {
+            note("protect", address, bytes);
+            return refuses ? -1 : 0;
+        },
     };
 };
 
@@ -284,6 +288,18 @@ TEST(VirtualMemory, AnAlignedAnswerIsTakenAtOnce) {
     FakeKernel kernel({0x40000000});
     EXPECT_EQ(os::reserve(0x10000, 0x10000), reinterpret_cast<void*>(0x40000000));
     EXPECT_EQ(FakeKernel::calls, "map 0+10000; ");
+}
+
+// A kernel may unmap first what is mapped over, and then refuse.
+TEST(VirtualMemory, CommittingMapsNothingOverWhatIsReserved) {
+    FakeKernel kernel({});
+    void* const start = reinterpret_cast<void*>(0x40000000);
+    EXPECT_TRUE(os::commit(start, 0x10000));
+    FakeKernel::refuses = true;
+    const std::uint64_t failed = os::memory_counters().failed;
+    EXPECT_FALSE(os::commit(start, 0x10000));
+    EXPECT_EQ(os::memory_counters().failed, failed + 1);
+    EXPECT_EQ(FakeKernel::calls, "protect 40000000+10000; protect 40000000+10000; ");
 }
 
 TEST(VirtualMemory, AMisalignedAnswerIsGivenBackAndThePlaceBelowAskedFor) {
@@ -392,6 +408,7 @@ constexpr os::MemoryCalls unwilling_calls = {
         return -1;
     },
     FakeKernel::table.residency,
+    FakeKernel::table.protect,
 };
 
 TEST_F(VirtualMemoryPristine, AKernelThatCannotPopulateIsAskedOnceAndErrnoStays) {
@@ -429,6 +446,7 @@ TEST(VirtualMemory, EveryRefusalIsToldAndCounted) {
     const os::MemoryCounters& counters = os::memory_counters();
     const std::uint64_t failed = counters.failed;
     const std::uint64_t map = counters.map;
+    const std::uint64_t protect = counters.protect;
     const std::uint64_t unmap = counters.unmap;
     const std::uint64_t remap = counters.remap;
     const std::uint64_t purge = counters.purge;
@@ -449,7 +467,8 @@ TEST(VirtualMemory, EveryRefusalIsToldAndCounted) {
         EXPECT_EQ(FaultInjection::failed(), 9u);
     }
     EXPECT_EQ(counters.failed, failed + 8);  // asking for residency changes nothing: not counted
-    EXPECT_EQ(counters.map, map + 3);
+    EXPECT_EQ(counters.map, map + 2);
+    EXPECT_EQ(counters.protect, protect + 1);
     EXPECT_EQ(counters.unmap, unmap + 1);
     EXPECT_EQ(counters.remap, remap + 2);
     EXPECT_EQ(counters.purge, purge + 1);

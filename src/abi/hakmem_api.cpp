@@ -19,7 +19,7 @@ using namespace hakmem;
 namespace {
 
 // A linker takes from an archive only what is referred to, and nobody calls a constructor.
-[[gnu::used]] void (*const linked_with_this_file)() = abi::start;
+[[gnu::used]] void (*const linked_with_this_file)(int, char**, char**) = abi::start;
 
 // Collects text in a caller's buffer.
 struct Buffer {

@@ -140,9 +140,9 @@ void on_report_signal(int) {
 }  // namespace
 
 // [start]
-[[gnu::constructor]] void start() {
+[[gnu::constructor]] void start(int, char**, char** environment) {
     os::set_thread_exit(front::detach_thread);
-    os::load_options();
+    os::load_options(environment);
     // The options may have come later than this thread's heap, and the thread was not armed then.
     if (front::ThreadHeap* const heap = front::own_heap()) {
         heap->apply_options();

@@ -12,6 +12,10 @@
  * be stopped; those of vanished threads are forgotten in the child, which loses at most the blocks
  * that they held. Their heaps are parked.
  *
+ * Handlers that others have registered with `pthread_atfork` come before ours if ours are the first
+ * to be registered. Theirs may wait for threads that allocate, or for locks under which others do.
+ * So the shared library's constructor runs before all others; that of the archive does not.
+ *
  * A signal handler may call fork as well, though not malloc. If it has interrupted a thread that
  * holds a lock or waits for one, that is about to get a heap or to hand it on, or that has run
  * into misuse, fork takes none: its own thread would never give it back. The child of a process
@@ -38,7 +42,10 @@ namespace hakmem::abi {
 /**
  * Registers everything. A constructor; hakmem_api refers to it, so that a static link does not
  * leave it out.
+ * @param count How many arguments the program has.
+ * @param arguments They.
+ * @param environment Strings `NAME=value`, ended by a null pointer.
  */
-void start();
+void start(int count, char** arguments, char** environment);
 
 }  // namespace hakmem::abi

@@ -14,8 +14,8 @@
  *
  * Since a free block is a bit and not a link inside the block, allocating, freeing, flushing and
  * refilling touch no user memory, and what a program writes past the end of a block hurts the next
- * block and no record. A bit that is set twice is a double free, and a pointer that is not `start + i *
- * block_bytes` never came from malloc; both show when the bit is set, at no extra cost.
+ * block and no record. A bit that is set twice is a double free, and a pointer that is not `start +
+ * i * block_bytes` never came from malloc; both show when the bit is set, at no extra cost.
  *
  * A block that lies in a magazine counts as *not* free here: it has left the slab.
  *

@@ -355,12 +355,13 @@ unsigned parse_options(const char* const* environment, Options& values) {
     return complaints;
 }
 
-bool load_options() {
-    if (loaded.load(std::memory_order_acquire) || environ == nullptr) return false;
+bool load_options(const char* const* environment) {
+    if (environment == nullptr) environment = environ;
+    if (loaded.load(std::memory_order_acquire) || environment == nullptr) return false;
     LockGuard guard(load_lock);
     if (loaded.load(std::memory_order_relaxed)) return false;
     unsigned complaints = 0;
-    if (getauxval(AT_SECURE) == 0) complaints = parse_options(environ, detail::options);
+    if (getauxval(AT_SECURE) == 0) complaints = parse_options(environment, detail::options);
     loaded.store(true, std::memory_order_release);
     if (complaints > 0 && detail::options.strict != 0) {
         Message() << "HAKMEM_STRICT is set: the process ends here";

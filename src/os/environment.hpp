@@ -98,9 +98,11 @@ inline const Options& options() { return detail::options; }
 
 /**
  * Reads the environment, unless that was done already.
+ * @param environment What a constructor was given; null for what the C library has, which is
+ *        nothing before its own constructor.
  * @return Whether this call was the one that read it.
  */
-bool load_options();
+bool load_options(const char* const* environment = nullptr);
 
 /**
  * Parses a list of environment strings: what load_options does to the real one. For tests.

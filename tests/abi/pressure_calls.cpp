@@ -1,6 +1,6 @@
 /**
  * @file pressure_calls.cpp
- * @brief From some moment on a system call fails, for good: mmap, mprotect, munmap, mremap, madvise.
+ * @brief From some moment on a call fails, for good: mmap, mprotect, munmap, mremap, madvise.
  *
  * A seccomp filter makes the kernel answer with an error instead of killing. When mmap or mprotect
  * fails, callers see NULL with ENOMEM. When munmap, mremap or madvise fails (as they do when a

@@ -2,10 +2,10 @@
  * @file seccomp.cpp
  * @brief A filter that kills the process for every system call but the documented ones.
  *
- * The list is the contract's: mmap, mprotect, munmap, mremap, madvise and futex. The program itself needs
- * write, exit_group and rt_sigreturn; the part with threads also what the C library needs to start
- * and end them. The clock is read through the vDSO, except where the machine's clock is none that
- * the vDSO can read: there clock_gettime is let through.
+ * The list is the contract's: mmap, mprotect, munmap, mremap, madvise and futex. The program itself
+ * needs write, exit_group and rt_sigreturn; the part with threads also what the C library needs to
+ * start and end them. The clock is read through the vDSO, except where the machine's clock is none
+ * that the vDSO can read: there clock_gettime is let through.
  */
 #include <array>
 #include <cstddef>

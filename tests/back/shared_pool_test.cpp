@@ -305,6 +305,21 @@ TEST(SharedPoolDeathTest, ReservationsDoubleFrom64MiBTo1GiB) {
     GTEST_FLAG_SET(death_test_style, "fast");
 }
 
+TEST(SharedPoolDeathTest, BesideALimitReservationsAreSmall) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_EXIT(in_child([] {
+                    const rlimit limit{3 * base::gibibyte, 3 * base::gibibyte};
+                    CHILD_REQUIRE(setrlimit(RLIMIT_DATA, &limit) == 0);
+                    for (std::size_t made = 0; made < 600 * mebibyte; made += superslab_bytes) {
+                        CHILD_REQUIRE(take(64).superslab != nullptr);
+                        // A sixteenth of the limit, rounded down to a power of two.
+                        CHILD_REQUIRE(pool::reserved_bytes() <= made + 128 * mebibyte);
+                    }
+                }),
+                testing::ExitedWithCode(0), "");
+    GTEST_FLAG_SET(death_test_style, "fast");
+}
+
 // Refuses mappings above a size, as a process does that has little address space left.
 std::size_t mapping_max = SIZE_MAX;
 constexpr os::MemoryCalls narrow_calls = {

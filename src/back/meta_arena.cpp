@@ -68,8 +68,6 @@ RecordAndPages allocate_both(std::size_t record_bytes, std::size_t pages_bytes) 
 }
 
 void* allocate(std::size_t bytes) { return allocate_both(bytes, 0).record; }
-
-void* allocate_pages(std::size_t bytes) { return allocate_both(0, bytes).pages; }
 // [/allocate]
 
 void for_each_chunk(void (*visitor)(const void* start, std::size_t bytes, void* context),

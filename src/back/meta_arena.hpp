@@ -40,13 +40,6 @@ namespace hakmem::back::meta_arena {
  */
 void* allocate(std::size_t bytes);
 
-/**
- * Takes zeroed pages that live for ever; their contents may be purged.
- * @param bytes Any size above 0; it is rounded up to whole pages.
- * @return The pages, or null.
- */
-void* allocate_pages(std::size_t bytes);
-
 /** A record and the pages that go with it. */
 struct RecordAndPages {
     void* record;  ///< Null when there was no memory for both.
@@ -54,9 +47,10 @@ struct RecordAndPages {
 };
 
 /**
- * Takes a record and pages, or neither.
- * @param record_bytes As for allocate().
- * @param pages_bytes As for allocate_pages().
+ * Takes a record and zeroed pages, or neither. They live for ever; the contents of the pages may be
+ * purged.
+ * @param record_bytes As for allocate(); 0 if only pages are wanted.
+ * @param pages_bytes Any size; it is rounded up to whole pages.
  * @return Both, or nulls.
  */
 RecordAndPages allocate_both(std::size_t record_bytes, std::size_t pages_bytes);

@@ -49,7 +49,7 @@
  *            master wrote to a unit is seen by the next
  * @invariant I1 a unit is in at most one of the two dirty generations
  * @invariant I2 the record of a slab in use leads to the bitmaps of its unit, of its length
- * @failure   take() reports no_bit when there is no run
+ * @failure   take() gives a run without a superslab when there is none
  * @cost      one compare-and-swap a run; bench: superslab
  * @phase     introduced in 16; huge pages in 18, bitmaps by length in 21, one page at a time in 24,
  *            runs within huge pages in 27

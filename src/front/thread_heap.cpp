@@ -426,7 +426,7 @@ unsigned ThreadHeap::take_blocks(base::ClassId id, unsigned wanted, Slot* blocks
 }
 
 // [refill]
-// Fills half of the magazine, or takes one block past a magazine of capacity zero.
+// Fills half of the magazine; for one of capacity zero allocate() takes a block past it.
 bool ThreadHeap::refill(base::ClassId id, Growth growth) {
     ClassState& s = state(id);
     if (s.tuner.refilled()) grow(id);

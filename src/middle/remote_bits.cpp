@@ -10,7 +10,7 @@ namespace hakmem::middle {
 
 namespace {
 
-// Blocks a slab's word by its bits, for messages.
+// The first block of some of a word's bits, for messages.
 const void* first_block(const back::Slab& slab, unsigned word, std::uint64_t bits) {
     return slab.start + (word * base::word_bits + base::lowest_bit(bits)) * slab.block_bytes;
 }

@@ -16,7 +16,7 @@ inline char* leave_arena_room(std::size_t bytes) {
     namespace meta_arena = back::meta_arena;
     for (;;) {
         char* const record = static_cast<char*>(meta_arena::allocate(base::cache_line_bytes));
-        char* const page = static_cast<char*>(meta_arena::allocate_pages(base::page_bytes));
+        char* const page = static_cast<char*>(meta_arena::allocate_both(0, base::page_bytes).pages);
         char* const next = record + base::cache_line_bytes;
         if (page < next + bytes) continue;  // too little in this chunk, or another one began
         const auto rest = static_cast<std::size_t>(page - next) - bytes;

@@ -62,8 +62,8 @@ TEST(MetaArena, RecordsAndPagesAreAlignedZeroDisjointAndInAChunk) {
     for (int i = 0; i < 10; i++) {
         for (const std::size_t bytes : {1u, 7u, 64u, 1000u, 5000u, 100000u}) {
             enter(meta_arena::allocate(bytes), bytes, base::cache_line_bytes);
-            enter(meta_arena::allocate_pages(bytes), base::round_up(bytes, base::page_bytes),
-                  base::page_bytes);
+            enter(meta_arena::allocate_both(0, bytes).pages,
+                  base::round_up(bytes, base::page_bytes), base::page_bytes);
         }
     }
     std::sort(records.begin(), records.end(),
@@ -78,7 +78,7 @@ TEST(MetaArena, RecordsShareAPageThoughPagesAreTakenBetween) {
     const char* last = static_cast<char*>(meta_arena::allocate(64));
     int neighbours = 0;
     for (int i = 0; i < 10; i++) {
-        ASSERT_NE(meta_arena::allocate_pages(base::page_bytes), nullptr);
+        ASSERT_NE(meta_arena::allocate_both(0, base::page_bytes).pages, nullptr);
         const char* const next = static_cast<char*>(meta_arena::allocate(64));
         neighbours += next == last + 64 ? 1 : 0;
         last = next;
@@ -88,7 +88,7 @@ TEST(MetaArena, RecordsShareAPageThoughPagesAreTakenBetween) {
 
 TEST(MetaArena, ARecordMayBeLargerThanAnyChunk) {
     constexpr std::size_t bytes = 9 * base::mebibyte;
-    void* const record = meta_arena::allocate_pages(bytes);
+    void* const record = meta_arena::allocate_both(0, bytes).pages;
     ASSERT_NE(record, nullptr);
     EXPECT_TRUE(lies_in_a_chunk(record, bytes));
     static_cast<char*>(record)[bytes - 1] = 1;

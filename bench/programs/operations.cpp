@@ -22,11 +22,11 @@ namespace {
 [[gnu::noinline]] void second_runs() { asm volatile("# second"); }
 [[gnu::noinline]] void another_runs() { asm volatile("# another"); }
 
-constexpr std::size_t bytes = 64;
+constexpr std::size_t usual_bytes = 64;
 constexpr std::size_t mapped_bytes = std::size_t{4} << 20U;
 using Blocks = std::vector<char*>;
 
-void fill(Blocks& blocks) {
+void fill(Blocks& blocks, std::size_t bytes = usual_bytes) {
     for (char*& block : blocks) block = programs::allocate(bytes);
 }
 
@@ -116,6 +116,14 @@ void play(std::uint64_t rounds, std::size_t count) {
             empty(as_much);
         });
         empty(more);
+    });
+    // Of a size that was not used before, so that magazines have not grown as yet.
+    std::size_t unused_bytes = usual_bytes;
+    Blocks some(100);
+    scene([&] {
+        unused_bytes += 2 * usual_bytes;
+        fill(some, unused_bytes);
+        empty(some);
     });
     // Threads follow each other.
     fill(mine);

@@ -55,7 +55,7 @@ METRICS_OF = {
     "command": ("user", "system", "wall", "faults", "peak"),
     "counts": ("instructions", "l1_misses", "branches"),
     "counters": ("instructions", "l1_misses", "branches"),
-    "calls": ("mincore", "mmap", "munmap", "madvise", "futex"),
+    "calls": ("mincore", "mapping", "munmap", "madvise", "futex"),
     "report": ("superslabs", "guard_calls"),
     "locks": tuple(f"{lock}_{count}" for count in LOCK_COUNTS for lock in LOCKS),
     "lines": ("locked", "shared", "moved", "instructions", "calls"),

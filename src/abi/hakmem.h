@@ -144,9 +144,9 @@ struct hakmem_block {
 typedef int (*hakmem_walk_visitor)(const struct hakmem_block* block, void* context);
 
 /**
- * @brief Visits every live block. Other threads go on; only a slow path of the heap that is being
- * visited waits. A block that comes or goes meanwhile is visited or not. The visitor must not
- * allocate or free.
+ * @brief Visits every live block. Other threads go on, but for slow paths: those of the heap that
+ * is being visited, and, while large blocks are, those that need a superslab or a mapping. A block
+ * that comes or goes meanwhile is visited or not. The visitor must not allocate or free.
  * @param visitor Called once for each live block, in address order within a superslab.
  * @param context Passed through to the visitor.
  * @return 0, or what the visitor returned to end the walk; EINVAL when `visitor` is NULL; ENOMEM

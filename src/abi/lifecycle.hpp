@@ -14,7 +14,8 @@
  *
  * Handlers that others have registered with `pthread_atfork` come before ours if ours are the first
  * to be registered. Theirs may wait for threads that allocate, or for locks under which others do.
- * So the shared library's constructor runs before all others; that of the archive does not.
+ * So the shared library asks for its constructor to be run before all others, which it is if the
+ * library is there at start and no later one asks for the same; that of the archive is not.
  *
  * A signal handler may call fork as well, though not malloc. If it has interrupted a thread that
  * holds a lock or waits for one, that is about to get a heap or to hand it on, or that has run

@@ -27,7 +27,7 @@ struct CxxLibrary {
     void (*throw_bad_alloc)();
 };
 
-// Weak references are bound when the program begins.
+// Weak references are bound when HAKMEM is loaded.
 bool was_there_from_the_start() { return std::__throw_bad_alloc != nullptr; }
 
 template <typename Function>

@@ -5,9 +5,9 @@
  * The standard asks operator new to call the program's new_handler as long as there is one, and to
  * throw std::bad_alloc when there is none. Both belong to the C++ library, which a C program must
  * not come to need by using HAKMEM. So they are reached through weak references, which are null
- * where there was no C++ library when the program began. Such a program may open one later, for a
- * plugin: the functions are then looked up in it. The nothrow forms cannot catch anything there, so
- * they give null without asking a handler.
+ * where there was no C++ library when HAKMEM was loaded. Such a program may open libstdc++ later,
+ * for a plugin: the functions are then looked up in it. The nothrow forms cannot catch anything
+ * there, so they give null without asking a handler.
  *
  * It stands apart from the operators because a nothrow form must catch what a handler throws. That
  * takes exceptions, and so references to the C++ library. They are weak by a directive of the
@@ -17,8 +17,8 @@
  * @calls     abi/composition base/attributes os/raw_log os/real_libc
  * @threads   any
  * @invariant none
- * @failure   std::bad_alloc, or what the handler throws; null from the nothrow form. Where there is
- *            no C++ library at all, a message, and the process ends
+ * @failure   std::bad_alloc, or what the handler throws; null from the nothrow form. Where none
+ *            can be had, a message, and the process ends
  * @cost      off every fast path
  * @phase     introduced in 16, with a file of its own since 19
  */

@@ -172,7 +172,8 @@ std::size_t limit() {
     return memory_limit.load(std::memory_order_relaxed);
 }
 
-// Address space for one superslab more. Reservations double, and shrink where the kernel refuses.
+// Address space for one superslab more. Reservations double, up to a share of the process's limit,
+// and shrink where the kernel refuses.
 bool ensure_reservation() HAK_REQUIRES(lock) {
     if (reservation_next != reservation_end) return true;
     const std::size_t most = std::max(std::bit_floor(limit() / limit_share), base::superslab_bytes);

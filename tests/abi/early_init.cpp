@@ -2,9 +2,10 @@
  * @file early_init.cpp
  * @brief malloc before the constructors and in them.
  *
- * The dynamic linker runs the functions of .preinit_array before any constructor, those of the
- * allocator's library included. So the first malloc may come before the allocator had a chance to
- * initialise itself. Blocks of each stage must live on into main, and be freed there.
+ * The dynamic linker runs the functions of .preinit_array before any constructor but that of a
+ * library which asks to be the first, as the shared one does. With the archive the first malloc
+ * comes before the allocator had a chance to initialise itself. Blocks of each stage must live on
+ * into main, and be freed there.
  */
 #include <array>
 #include <string>

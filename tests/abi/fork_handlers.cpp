@@ -5,8 +5,8 @@
  * Handlers run in the order of their registration, those of "prepare" in the reverse. One that was
  * registered before the allocator's runs its prepare after it, when the allocator holds all its
  * locks: it must be served all the same, since the thread that forks is the one that holds them.
- * So one set of handlers is registered from .preinit_array, before any library's constructor, and
- * one from main.
+ * So one set of handlers is registered from .preinit_array, before the constructors of libraries,
+ * and one from main. A preloaded HAKMEM registers its own even before the first.
  */
 #include <array>
 #include <atomic>

@@ -43,9 +43,10 @@ void fail_from_now(std::initializer_list<long> calls, int error) {
 
 std::array<Block, 3000> blocks;
 
-/** Random work; where `may_fail`, NULL with ENOMEM is an answer. */
-void work(std::uint64_t seed, int steps, bool may_fail) {
+/** Random work; where `may_fail`, NULL with ENOMEM is an answer. How often it was is the result. */
+int work(std::uint64_t seed, int steps, bool may_fail) {
     Random random(seed);
+    int refused = 0;
     for (int i = 0; i < steps; ++i) {
         Block& block = blocks[random.below(blocks.size())];
         const std::size_t size = random.size(random.below(100) == 0 ? 6 * mib : 20 * kib);
@@ -69,8 +70,10 @@ void work(std::uint64_t seed, int steps, bool may_fail) {
         }
         CHECK_EQ(errno, ENOMEM);
         CHECK(may_fail);
+        refused++;
         block.verify();
     }
+    return refused;
 }
 
 void release_all() {
@@ -96,7 +99,9 @@ void run(const Case& scene, std::uint64_t seed) {
         const int before = static_cast<int>(seed * seed * 40);
         work(seed, before, false);
         fail_from_now(scene.calls, scene.error);
-        work(seed + 100, 10000, scene.may_fail);
+        const int refused = work(seed + 100, 10000, scene.may_fail);
+        // Where nothing was at hand before.
+        CHECK(!scene.may_fail || before > 0 || refused > 0);
         const bool maps =
             std::find(scene.calls.begin(), scene.calls.end(), SYS_mmap) == scene.calls.end();
         if (!maps && subject_is_hakmem()) {

@@ -286,6 +286,7 @@ TEST(SharedPool, WhereNothingElseCanBeHadTheUnitsThatAPurgeHoldsAreWaitedFor) {
 // ---- growth, from the first superslab on --------------------------------------------------------
 
 TEST(SharedPoolDeathTest, ReservationsDoubleFrom64MiBTo1GiB) {
+    if (os::memory_limit() != SIZE_MAX) GTEST_SKIP() << "this process has a limit";
     GTEST_FLAG_SET(death_test_style, "threadsafe");
     EXPECT_EXIT(in_child([] {
                     CHILD_REQUIRE(pool::superslab_count() == 0 && pool::reserved_bytes() == 0);
@@ -306,6 +307,7 @@ TEST(SharedPoolDeathTest, ReservationsDoubleFrom64MiBTo1GiB) {
 }
 
 TEST(SharedPoolDeathTest, BesideALimitReservationsAreSmall) {
+    if (tests::under_sanitizer) GTEST_SKIP() << "its shadow is beyond any limit";
     GTEST_FLAG_SET(death_test_style, "threadsafe");
     EXPECT_EXIT(in_child([] {
                     const rlimit limit{3 * base::gibibyte, 3 * base::gibibyte};
@@ -624,7 +626,8 @@ TEST_F(SharedPoolHugePagesDeathTest, SoItIsWhereThereIsNothingElse) {
                     pool::note_mapped(61 * mebibyte);
                     const UnitRun sparse = take(33);
                     {
-                        const FaultInjection faults({.calls = FaultInjection::map});
+                        const FaultInjection faults(
+                            {.calls = FaultInjection::map | FaultInjection::protect});
                         CHILD_REQUIRE(take_growing().superslab == sparse.superslab);
                     }
                     // Nobody asks a second time.
@@ -744,30 +747,52 @@ TEST_F(SharedPoolHugePagesDeathTest, PurgingWithinASlabInHugePagesBreaksThemUp) 
                 testing::ExitedWithCode(0), "");
 }
 
-// ---- every mmap refused -------------------------------------------------------------------------
+// ---- every mmap and mprotect refused ------------------------------------------------------------
 
-TEST(SharedPoolDeathTest, WhicheverMmapFailsTheAnswerIsNullAndNothingIsLost) {
+TEST(SharedPoolDeathTest, WhicheverCallFailsTheAnswerIsNullAndNothingIsLost) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_EXIT(
+        in_child([] {
+            for (std::uint64_t n = 1; n < 40; n++) {
+                const std::uint32_t count = pool::superslab_count();
+                const std::size_t reserved = pool::reserved_bytes();
+                UnitRun run;
+                {
+                    // From the n-th on, with nothing but what the attempts before have
+                    // left.
+                    FaultInjection faults(
+                        {.calls = FaultInjection::map | FaultInjection::protect, .first = n});
+                    run = take(64);
+                    CHILD_REQUIRE(run.superslab != nullptr || FaultInjection::failed() > 0);
+                }
+                CHILD_REQUIRE(pool::validate() == nullptr);
+                CHILD_REQUIRE(pool::superslab_count() <= count + 1);
+                if (run.superslab == nullptr) run = take(64);
+                CHILD_REQUIRE(run.superslab != nullptr);
+                CHILD_REQUIRE(run.zero);
+                CHILD_REQUIRE(pool::superslab_count() == count + 1);
+                CHILD_REQUIRE(pool::reserved_bytes() - reserved <= base::gibibyte);
+            }
+        }),
+        testing::ExitedWithCode(0), "");
+    GTEST_FLAG_SET(death_test_style, "fast");
+}
+
+TEST(SharedPoolDeathTest, WhatCannotBeCommittedStaysReservedAndIsCommittedLater) {
     GTEST_FLAG_SET(death_test_style, "threadsafe");
     EXPECT_EXIT(in_child([] {
-                    for (std::uint64_t n = 1; n < 40; n++) {
-                        const std::uint32_t count = pool::superslab_count();
-                        const std::size_t reserved = pool::reserved_bytes();
-                        UnitRun run;
-                        {
-                            // From the n-th on, with nothing but what the attempts before have
-                            // left.
-                            FaultInjection faults({.calls = FaultInjection::map, .first = n});
-                            run = take(64);
-                            CHILD_REQUIRE(run.superslab != nullptr || FaultInjection::failed() > 0);
-                        }
-                        CHILD_REQUIRE(pool::validate() == nullptr);
-                        CHILD_REQUIRE(pool::superslab_count() <= count + 1);
-                        if (run.superslab == nullptr) run = take(64);
-                        CHILD_REQUIRE(run.superslab != nullptr);
-                        CHILD_REQUIRE(run.zero);
-                        CHILD_REQUIRE(pool::superslab_count() == count + 1);
-                        CHILD_REQUIRE(pool::reserved_bytes() - reserved <= base::gibibyte);
+                    const UnitRun first = take(64);
+                    const std::size_t reserved = pool::reserved_bytes();
+                    for (int i = 0; i < 3; i++) {
+                        const FaultInjection faults({.calls = FaultInjection::protect});
+                        CHILD_REQUIRE(take(64).superslab == nullptr);
+                        CHILD_REQUIRE(FaultInjection::failed() > 0);
                     }
+                    CHILD_REQUIRE(pool::reserved_bytes() == reserved);
+                    CHILD_REQUIRE(pool::validate() == nullptr);
+                    const UnitRun second = take(64);
+                    CHILD_REQUIRE(second.start() == first.start() + superslab_bytes);
+                    CHILD_REQUIRE(second.zero);
                 }),
                 testing::ExitedWithCode(0), "");
     GTEST_FLAG_SET(death_test_style, "fast");
@@ -778,7 +803,7 @@ TEST(SharedPool, ASlabThatCannotBeHadIsNull) {
     owner.tag = 3000002;
     const std::vector<UnitRun> runs = take_all();
     {
-        FaultInjection faults({.calls = FaultInjection::map});
+        FaultInjection faults({.calls = FaultInjection::map | FaultInjection::protect});
         while (take(64).superslab != nullptr) {
         }
         while (take(1).superslab != nullptr) {

@@ -551,9 +551,10 @@ def test_what_tools_print_is_understood():
     with pytest.raises(bench_run.Missing, match="no access"):
         bench_run.parse_perf("<not supported>,,instructions:u,0,100.00,,\n")
     trace = ("12 mmap(NULL, 4096) = 0x1\n12 mmap(NULL, 8192 <unfinished ...>\n13 madvise(1) = 0\n"
-             "12 <... mmap resumed>) = 0x2\n12 +++ exited with 0 +++\n")
+             "12 <... mmap resumed>) = 0x2\n12 mprotect(0x2, 4096, 1) = 0\n"
+             "12 +++ exited with 0 +++\n")
     counted = bench_run.count_calls(trace)
-    assert (counted["mmap"], counted["madvise"], counted["mincore"]) == (2, 1, 0)
+    assert (counted["mapping"], counted["madvise"], counted["mincore"]) == (3, 1, 0)
     report = ('hakmem: external_guard: calls=3 mincore=0 handed_to_libc=3\n'
               '{"hakmem": "0.16.0", "memory": {}, "heap": {"superslabs": 2}, "classes": []}\n')
     assert bench_run.parse_report(report) == {"superslabs": 2, "guard_calls": 3}

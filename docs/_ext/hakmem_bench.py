@@ -32,6 +32,7 @@ docs/reported.json does not know is a warning, and warnings are errors.
 from __future__ import annotations
 
 import html
+import re
 
 from docutils import nodes
 from docutils.parsers.rst import directives
@@ -365,6 +366,18 @@ def newest_of(contexts: list[dict]) -> dict:
     return max(contexts, key=lambda about: about["finished"])
 
 
+def rounds_of(contexts: list[dict]) -> str:
+    """How many rounds there were of the suites that take rounds, which may be recorded apart."""
+    rounds = [about["rounds"] for about in contexts if about["rounds"] > 0] or [0]
+    least, most = min(rounds), max(rounds)
+    return f"{least} rounds" if least == most else f"{least} to {most} rounds"
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Sorts numbers within names by their value."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
+
+
 def machine_rows(contexts: list[dict]) -> list[tuple[str, str]]:
     """What is said of a run that has these contexts: the code, and the machine."""
     newest = newest_of(contexts)
@@ -396,7 +409,7 @@ class BenchRun(SphinxDirective):
         rows = [
             ("Machine", recorded.machine),
             ("Recorded", f"{newest['finished']}, {WORDS.get(newest['mode'], newest['mode'])}, "
-                         f"{newest['rounds']} rounds in {newest['seconds']} s"),
+                         f"{rounds_of(contexts)}"),
             *machine_rows(contexts),
             ("Load before", f"{newest['load']} of {newest['processors']} processors: what else "
                             "ran took part in every figure"),
@@ -475,7 +488,7 @@ class BoxBench(BoxDirective):
             recorded = run_of(self.env)
         except results.ResultsError as error:
             return [self.state.document.reporter.warning(str(error), line=self.lineno)]
-        cases = list(recorded.cases(suite))
+        cases = sorted(recorded.cases(suite), key=natural)
         values = {case: recorded.value(suite, case, "box") for case in cases}
         if not values or not exists:
             text = nodes.paragraph("", "", nodes.strong("", "Not measured."), nodes.Text(" "),

@@ -135,9 +135,8 @@ void step_through_sizes(const char* what, unsigned long every) {
     });
 }
 
-// Destructors of keys run in the order in which the keys were made: one of this program's before
-// that by which the allocator takes the heap of a thread that ends, and one after it.
-pthread_key_t before_heap_is_taken;
+// Where a thread ends its clean-up comes first. Then the destructors of keys run in the order in
+// which the keys were made: that by which the allocator takes the thread's heap, and one after it.
 pthread_key_t after_heap_is_taken;
 
 void step_through_end(void*) { begin_forking(61); }
@@ -148,14 +147,7 @@ void without_heap(void*) {
     ::_exit(0);
 }
 
-void make_first_key(int, char**, char**) {
-    CHECK_EQ(pthread_key_create(&before_heap_is_taken, step_through_end), 0);
-}
-
 }  // namespace
-
-[[gnu::section(".preinit_array"), gnu::used]] void (*preinit_entry)(int, char**,
-                                                                    char**) = make_first_key;
 
 // The argument is a factor: so much more seldom it forks.
 int main(int argc, char** argv) {
@@ -173,7 +165,8 @@ int main(int argc, char** argv) {
     subject_free(block);
     step_through_sizes("all sizes", 397);
     CHECK_EQ(pthread_key_create(&after_heap_is_taken, without_heap), 0);
-    CHECK_EQ(pthread_setspecific(before_heap_is_taken, &before_heap_is_taken), 0);
     CHECK_EQ(pthread_setspecific(after_heap_is_taken, &after_heap_is_taken), 0);
+    pthread_cleanup_push(step_through_end, nullptr);
     pthread_exit(nullptr);
+    pthread_cleanup_pop(0);
 }

@@ -62,7 +62,8 @@ class Page(html.parser.HTMLParser):
             self.loaded += [given[key] for key in ("href", "src") if given.get(key)]
         if tag == "h1":
             self.headings += 1
-        if tag in ("script", "style", "code", "pre", "svg"):
+        declares = tag == "dt" and "sig" in (given.get("class") or "").split()
+        if declares or tag in ("script", "style", "code", "pre", "svg"):
             self._silent.append(tag)
 
     def handle_endtag(self, tag):

@@ -118,10 +118,11 @@ void play(std::uint64_t rounds, std::size_t count) {
         empty(more);
     });
     // Of a size that was not used before, so that magazines have not grown as yet.
-    std::size_t unused_bytes = usual_bytes;
+    constexpr std::size_t largest_bytes = std::size_t{16} << 10U;  // after which it begins again
+    std::size_t unused_bytes = 0;
     Blocks some(100);
     scene([&] {
-        unused_bytes += 2 * usual_bytes;
+        unused_bytes = unused_bytes % largest_bytes + 2 * usual_bytes;
         fill(some, unused_bytes);
         empty(some);
     });

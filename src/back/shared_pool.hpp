@@ -13,9 +13,9 @@
  * Lowest first keeps the heap dense: high superslabs run empty and can be purged. The directory has
  * one bit for each superslab that may have room, so the search skips the full ones 64 at a time.
  *
- * Address space is reserved in steps that double from 64 MiB to 1 GiB and are halved when the
- * kernel refuses. It is mapped one superslab at a time. Programs under `ulimit -v`, strict
- * overcommit or mlockall thus pay for what they use.
+ * Address space is reserved in steps that double from 64 MiB to 1 GiB, or to a sixteenth of the
+ * process's limit, and are halved when the kernel refuses. It is committed one superslab at a time.
+ * Programs under `ulimit -v`, strict overcommit or mlockall thus pay for what they use.
  *
  * Once the kernel has refused address space, reservations are as small as can be. Whoever finds
  * that memory has run out gives back what is reserved and not mapped. Where the process has a limit

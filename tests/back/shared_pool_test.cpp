@@ -626,8 +626,7 @@ TEST_F(SharedPoolHugePagesDeathTest, SoItIsWhereThereIsNothingElse) {
                     pool::note_mapped(61 * mebibyte);
                     const UnitRun sparse = take(33);
                     {
-                        const FaultInjection faults(
-                            {.calls = FaultInjection::map | FaultInjection::protect});
+                        const FaultInjection faults({.calls = FaultInjection::more});
                         CHILD_REQUIRE(take_growing().superslab == sparse.superslab);
                     }
                     // Nobody asks a second time.
@@ -751,30 +750,28 @@ TEST_F(SharedPoolHugePagesDeathTest, PurgingWithinASlabInHugePagesBreaksThemUp) 
 
 TEST(SharedPoolDeathTest, WhicheverCallFailsTheAnswerIsNullAndNothingIsLost) {
     GTEST_FLAG_SET(death_test_style, "threadsafe");
-    EXPECT_EXIT(
-        in_child([] {
-            for (std::uint64_t n = 1; n < 40; n++) {
-                const std::uint32_t count = pool::superslab_count();
-                const std::size_t reserved = pool::reserved_bytes();
-                UnitRun run;
-                {
-                    // From the n-th on, with nothing but what the attempts before have
-                    // left.
-                    FaultInjection faults(
-                        {.calls = FaultInjection::map | FaultInjection::protect, .first = n});
-                    run = take(64);
-                    CHILD_REQUIRE(run.superslab != nullptr || FaultInjection::failed() > 0);
-                }
-                CHILD_REQUIRE(pool::validate() == nullptr);
-                CHILD_REQUIRE(pool::superslab_count() <= count + 1);
-                if (run.superslab == nullptr) run = take(64);
-                CHILD_REQUIRE(run.superslab != nullptr);
-                CHILD_REQUIRE(run.zero);
-                CHILD_REQUIRE(pool::superslab_count() == count + 1);
-                CHILD_REQUIRE(pool::reserved_bytes() - reserved <= base::gibibyte);
-            }
-        }),
-        testing::ExitedWithCode(0), "");
+    EXPECT_EXIT(in_child([] {
+                    for (std::uint64_t n = 1; n < 40; n++) {
+                        const std::uint32_t count = pool::superslab_count();
+                        const std::size_t reserved = pool::reserved_bytes();
+                        UnitRun run;
+                        {
+                            // From the n-th on, with nothing but what the attempts before have
+                            // left.
+                            FaultInjection faults({.calls = FaultInjection::more, .first = n});
+                            run = take(64);
+                            CHILD_REQUIRE(run.superslab != nullptr || FaultInjection::failed() > 0);
+                        }
+                        CHILD_REQUIRE(pool::validate() == nullptr);
+                        CHILD_REQUIRE(pool::superslab_count() <= count + 1);
+                        if (run.superslab == nullptr) run = take(64);
+                        CHILD_REQUIRE(run.superslab != nullptr);
+                        CHILD_REQUIRE(run.zero);
+                        CHILD_REQUIRE(pool::superslab_count() == count + 1);
+                        CHILD_REQUIRE(pool::reserved_bytes() - reserved <= base::gibibyte);
+                    }
+                }),
+                testing::ExitedWithCode(0), "");
     GTEST_FLAG_SET(death_test_style, "fast");
 }
 
@@ -803,7 +800,7 @@ TEST(SharedPool, ASlabThatCannotBeHadIsNull) {
     owner.tag = 3000002;
     const std::vector<UnitRun> runs = take_all();
     {
-        FaultInjection faults({.calls = FaultInjection::map | FaultInjection::protect});
+        FaultInjection faults({.calls = FaultInjection::more});
         while (take(64).superslab != nullptr) {
         }
         while (take(1).superslab != nullptr) {

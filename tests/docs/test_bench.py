@@ -12,6 +12,7 @@ import sys
 import textwrap
 import time
 
+import hakmem_bench
 import hakmem_plots as plots
 import hakmem_results as results
 import pytest
@@ -684,6 +685,18 @@ def test_a_call_is_of_the_first_kind_that_fits(entered, kind):
 def test_the_plan_has_every_kind_of_call():
     suite = results.read_plan(ROOT / "bench/plan.toml").suites["lines"]
     assert suite.cases.keys() == shared_lines.KINDS.keys()
+
+
+def test_cases_stand_in_the_order_of_their_numbers():
+    cases = ["pair/64", "pair/4096", "cross_thread/256", "pair/8"]
+    assert sorted(cases, key=hakmem_bench.natural) == [
+        "cross_thread/256", "pair/8", "pair/64", "pair/4096"]
+
+
+@pytest.mark.parametrize(("rounds", "said"), [
+    ([3, 0, 3], "3 rounds"), ([0, 5, 3], "3 to 5 rounds"), ([0], "0 rounds")])
+def test_suites_that_only_count_have_no_say_in_how_many_rounds_there_were(rounds, said):
+    assert hakmem_bench.rounds_of([{"rounds": number} for number in rounds]) == said
 
 
 def test_help_names_the_modes():

@@ -807,7 +807,7 @@ TEST(ThreadHeap, WithoutMemoryAllocateIsNullAndTheHeapStaysUsable) {
     Own heap;
     std::vector<void*> blocks;
     {
-        const FaultInjection faults({.calls = FaultInjection::map | FaultInjection::protect});
+        const FaultInjection faults({.calls = FaultInjection::more});
         while (void* const block = take(*heap, biggest)) blocks.push_back(block);
         EXPECT_GT(FaultInjection::failed(), 0u);
         EXPECT_EQ(take(*heap, biggest), nullptr);
@@ -826,7 +826,7 @@ TEST(ThreadHeap, WithoutMemoryAllocateIsNullAndTheHeapStaysUsable) {
 TEST(ThreadHeap, WithoutMemoryThereIsNoNewHeapAndTheListOfHeapsIsWhole) {
     std::vector<ThreadHeap*> heaps;
     {
-        const FaultInjection faults({.calls = FaultInjection::map | FaultInjection::protect});
+        const FaultInjection faults({.calls = FaultInjection::more});
         while (ThreadHeap* const heap = ThreadHeap::make()) heaps.push_back(heap);
         EXPECT_GT(FaultInjection::failed(), 0u);
     }
@@ -839,7 +839,7 @@ TEST(ThreadHeap, WithoutMemoryThereIsNoNewHeapAndTheListOfHeapsIsWhole) {
 
 TEST(ThreadHeap, OneThatCouldNotBeMadeCostsNoRecords) {
     const char* const next = leave_arena_room(5 * base::round_up(sizeof(ThreadHeap), 64));
-    const FaultInjection faults({.calls = FaultInjection::map | FaultInjection::protect});
+    const FaultInjection faults({.calls = FaultInjection::more});
     for (int i = 0; i < 5; i++) EXPECT_EQ(ThreadHeap::make(), nullptr);
     EXPECT_EQ(back::meta_arena::allocate(64), next);
 }

@@ -21,7 +21,7 @@ namespace hakmem::tests {
 
 /** Which calls fail. */
 struct FaultPlan {
-    unsigned calls = 63;              // which kinds may fail; only these are counted
+    unsigned calls = ~0U;             // which kinds may fail; only these are counted
     std::uint64_t first = 1;          // number of the first call that fails
     std::uint64_t last = UINT64_MAX;  // number of the last one
     unsigned per_mille = 1000;        // how many of those between do
@@ -36,7 +36,8 @@ public:
         remap = 4,
         advise = 8,
         residency = 16,
-        protect = 32
+        protect = 32,
+        more = map | protect  // what more memory takes: its addresses, or their being writable
     };
 
     explicit FaultInjection(const FaultPlan& plan) {

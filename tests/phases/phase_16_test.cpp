@@ -400,8 +400,7 @@ void run_out_of_memory(unsigned first_refused) {
     live.reserve(100000);
     {
         const FaultInjection faults(
-            {.calls = FaultInjection::map | FaultInjection::protect | FaultInjection::remap,
-             .first = first_refused});
+            {.calls = FaultInjection::more | FaultInjection::remap, .first = first_refused});
         // Large sizes first in a row: small ones then eat what is left of the superslabs.
         std::size_t refused = 0;
         for (unsigned i = 0; refused < std::size(wanted); i++) {
@@ -477,7 +476,7 @@ TEST_F(Phase16Pristine, WhatAThreadHasLeftIsTakenInBeforeMemoryIsRefused) {
             const FakeClock clock;  // which stands still: no sweep comes
             Phase16::deallocate(allocate(1));
             std::thread([] { Phase16::deallocate(allocate(1)); }).join();  // there are two heaps
-            const FaultInjection faults({.calls = FaultInjection::map | FaultInjection::protect});
+            const FaultInjection faults({.calls = FaultInjection::more});
             std::vector<char*> blocks;
             std::thread([&blocks] {
                 while (char* const block = allocate(512)) blocks.push_back(block);
@@ -562,7 +561,7 @@ TEST(Phase16, MemoryThatTheHandlerFindsServesTheCall) {
     Handler handler(2);
     handler.memory_comes_back = true;
     Phase16::trim();
-    const FaultInjection faults({.calls = FaultInjection::map | FaultInjection::protect});
+    const FaultInjection faults({.calls = FaultInjection::more});
     errno = 77;
     void* const block = Phase16::allocate(3 * mebibyte);
     EXPECT_NE(block, nullptr);
@@ -576,7 +575,7 @@ TEST(Phase16, TheHandlerIsAskedForSmallBlocksToo) {
     Handler handler(0);
     std::vector<void*> blocks;
     {
-        const FaultInjection faults({.calls = FaultInjection::map | FaultInjection::protect});
+        const FaultInjection faults({.calls = FaultInjection::more});
         while (void* const block = Phase16::allocate(20 * kibibyte)) blocks.push_back(block);
         EXPECT_EQ(errno, ENOMEM);
     }

@@ -309,8 +309,7 @@ TYPED_TEST(RecordedPhase, SuccessAndFreeLeaveErrnoAlone) {
 TYPED_TEST(RecordedPhase, WithoutMemoryEveryKindOfBlockIsRefusedAndTheNextIsServed) {
     const auto run_dry = [](std::size_t bytes) {
         const auto kept = [bytes] {
-            const FaultInjection faults(
-                {.calls = FaultInjection::map | FaultInjection::protect | FaultInjection::remap});
+            const FaultInjection faults({.calls = FaultInjection::more | FaultInjection::remap});
             std::vector<char*> blocks;
             errno = 0;
             while (char* const block = TestFixture::allocate(bytes)) {

@@ -9,7 +9,9 @@ namespace hakmem::back::meta_arena {
 namespace {
 
 constexpr std::size_t first_chunk_bytes = 256 * base::kibibyte;
-constexpr std::size_t chunk_bytes_max = base::mebibyte;
+// The pages of a thread heap are half a mebibyte and more. Several must fit, for their records to
+// lie together.
+constexpr std::size_t chunk_bytes_max = 4 * base::mebibyte;
 
 // Stands at the start of its chunk.
 struct Chunk {

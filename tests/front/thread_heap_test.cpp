@@ -837,6 +837,22 @@ TEST(ThreadHeap, WithoutMemoryThereIsNoNewHeapAndTheListOfHeapsIsWhole) {
     EXPECT_EQ(orphans::validate(), nullptr);
 }
 
+// Their slots are many pages. A chunk of the arena that only one heap fits in would give each record
+// whole pages.
+TEST(ThreadHeap, RecordsShareAPage) {
+    std::vector<ThreadHeap*> heaps(25);
+    for (ThreadHeap*& heap : heaps) heap = ThreadHeap::make();
+    std::size_t neighbours = 0;
+    for (std::size_t i = 1; i < heaps.size(); i++) {
+        ASSERT_NE(heaps[i], nullptr);
+        const auto* const behind = reinterpret_cast<const char*>(heaps[i - 1]) +
+                                   base::round_up(sizeof(ThreadHeap), base::cache_line_bytes);
+        neighbours += reinterpret_cast<const char*>(heaps[i]) == behind ? 1U : 0U;
+    }
+    EXPECT_GE(neighbours, 18u);  // all but the first one in each chunk
+    for (ThreadHeap* heap : heaps) orphans::park(*heap);
+}
+
 TEST(ThreadHeap, OneThatCouldNotBeMadeCostsNoRecords) {
     const char* const next = leave_arena_room(5 * base::round_up(sizeof(ThreadHeap), 64));
     const FaultInjection faults({.calls = FaultInjection::more});

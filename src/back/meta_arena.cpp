@@ -8,10 +8,11 @@ namespace hakmem::back::meta_arena {
 
 namespace {
 
-constexpr std::size_t first_chunk_bytes = 256 * base::kibibyte;
-// The pages of a thread heap are half a mebibyte and more. Several must fit, for their records to
-// lie together.
-constexpr std::size_t chunk_bytes_max = 4 * base::mebibyte;
+constexpr std::size_t first_chunk_bytes = 224 * base::kibibyte;
+// Two thread heaps with their pages fit, so that their records lie together. No huge page does: the
+// first touch would make it resident where the kernel gives them unasked.
+constexpr std::size_t chunk_bytes_max = 8 * first_chunk_bytes;
+static_assert(chunk_bytes_max < 2 * base::mebibyte);
 
 // Stands at the start of its chunk.
 struct Chunk {

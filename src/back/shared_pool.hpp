@@ -18,9 +18,9 @@
  * Programs under `ulimit -v`, strict overcommit or mlockall thus pay for what they use.
  *
  * Once the kernel has refused address space, reservations are as small as can be. Whoever finds
- * that memory has run out gives back what is reserved and not mapped. Where the process has a limit
- * (RLIMIT_AS, RLIMIT_DATA) and superslabs make up more than half of it, memory is *tight*: what is
- * free in the superslabs at hand is collected before there is another one, and a superslab that
+ * that memory has run out gives back what is reserved and not committed. Where the process has a
+ * limit (RLIMIT_AS, RLIMIT_DATA) and superslabs make up more than half of it, memory is *tight*:
+ * what is free in the superslabs at hand is collected before there is another one, and one that
  * runs empty is unmapped at once. The program may want the space for a thread's stack. What is
  * below that half is never given up, so that what was freed serves again even if the kernel refuses
  * everything.

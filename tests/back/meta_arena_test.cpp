@@ -86,24 +86,6 @@ TEST(MetaArena, RecordsShareAPageThoughPagesAreTakenBetween) {
     EXPECT_GE(neighbours, 9);  // a new chunk may have begun once
 }
 
-// Those of thread heaps are of this kind: with a chunk each, they would fill whole pages alone.
-TEST(MetaArena, RecordsShareAPageThoughEachHasManyPages) {
-    constexpr std::size_t record_bytes = 9 * base::kibibyte;
-    const auto take = [] {
-        return static_cast<char*>(
-            meta_arena::allocate_both(record_bytes, 600 * base::kibibyte).record);
-    };
-    const char* last = take();
-    int neighbours = 0;
-    for (int i = 0; i < 64; i++) {
-        const char* const next = take();
-        ASSERT_NE(next, nullptr);
-        neighbours += next == last + record_bytes ? 1 : 0;
-        last = next;
-    }
-    EXPECT_GE(neighbours, 48);  // all but the first one in each chunk
-}
-
 TEST(MetaArena, ARecordMayBeLargerThanAnyChunk) {
     constexpr std::size_t bytes = 9 * base::mebibyte;
     void* const record = meta_arena::allocate_both(0, bytes).pages;
@@ -193,12 +175,12 @@ TEST(MetaArena, WhereMemoryIsShortASmallChunkWillDo) {
     EXPECT_GT(chunks().front().bytes, base::page_bytes);
 }
 
-TEST(MetaArena, ChunksGrowToFourMebibytesAndNoFurther) {
+TEST(MetaArena, ChunksGrowToSevenQuartersOfAMebibyteAndNoFurther) {
     for (int i = 0; i < 8; i++) {
         use_up();
         ASSERT_NE(meta_arena::allocate(64), nullptr);
     }
-    EXPECT_EQ(chunks().front().bytes, 4 * base::mebibyte);
+    EXPECT_EQ(chunks().front().bytes, 7 * base::mebibyte / 4);
     for (const Span& chunk : chunks()) {
         EXPECT_EQ(chunk.bytes % base::page_bytes, 0u);
     }

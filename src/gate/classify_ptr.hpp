@@ -13,10 +13,10 @@
  * 841 of them in 100,000 operations, which were a seventh of the run. It protected a read that no
  * lookup had vouched for.
  *
- * Two things are not as recorded, since a historical phase is slower but never wrong. Whether the
- * memory is a slab's at all is asked of the page map before any byte is read; and what the bytes
- * say counts only where the registry agrees. A byte is a hint, not a fact: the program may have
- * overwritten it. So foreign memory is never read, and needs no probe either.
+ * Two things are not as recorded, since a historical phase may be slower but is never wrong.
+ * Whether the memory is a slab's at all is asked of the page map before any byte is read; and what
+ * the bytes say counts only where the registry agrees. A byte is a hint, not a fact: the program
+ * may have overwritten it. So foreign memory is never read, and needs no probe either.
  *
  * @owns      the count of probes
  * @calls     back/page_map base/attributes base/size_class base/tiny_class base/units

@@ -16,8 +16,8 @@
  * each block of a class with headers keeps its last bytes from its user. A large block begins its
  * memory with the header, and the block follows.
  *
- * A historical phase is slower, never wrong: a header is a hint that the registry must confirm, and
- * C0, whose blocks would not be aligned, is served by C1.
+ * A historical phase may be slower, never wrong: a header is a hint that the registry must confirm,
+ * and C0, whose blocks would not be aligned, is served by C1.
  *
  * @owns      nothing
  * @calls     back/page_map back/slab base/attributes base/size_class base/tiny_class base/units
